@@ -180,7 +180,7 @@ remap_c        := $(if $(blanks),,$(addprefix -ffile-prefix-map=,$(remapped)))
 fleet_build     = CFLAGS="$${CFLAGS:-} $(remap_c)" $(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier fleet fleet-demo manual catalogue products test-programs rust packages build-packages deb-packages \
+.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier fleet fleet-demo fleet-failover manual catalogue products test-programs rust packages build-packages deb-packages \
 	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-deb check-built-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm container clean
 
@@ -382,13 +382,18 @@ check-rootless:
 	  --skip protocol::sender_socket::tests::only_the_word
 
 # A fleet in network namespaces of its own: PostgreSQL with a standby, two verifiers, three hosts.
-fleet-demo fleet: test_program = --bin logd
+fleet-demo fleet fleet-failover: test_program = --bin logd
 fleet-demo: rust build-packages products agent verifier test-programs
 	@$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES); exec tests/fleet/demo'
+
+# The steps of docs/fleet.md for PostgreSQL by hand and for a lost machine, as they stand there.
+fleet-failover: rust build-packages products agent verifier test-programs
+	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES); exec tests/fleet/failover'
 
 fleet: rust build-packages products agent verifier test-programs
 	$(test_fleet) --package otp-verifier
 	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES); exec tests/fleet/check'
+	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES); exec tests/fleet/failover'
 	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES) freeradius freeradius-rest freeradius-utils; exec tests/fleet/radius'
 
 # Only what the build needs is installed on this machine; the rest is installed in the copy, and goes with it.

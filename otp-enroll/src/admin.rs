@@ -165,9 +165,7 @@ fn on_records(
         }
         Admin::ForgetAddresses { users } => every(site, &named(users)?, output, Order::ForgetAddresses)?.1,
         Admin::Show { user } => {
-            let known = of_fleet::account_or_name(site, user)?;
-            let of = show::Of { is_account: account(user).is_ok(), is_of_fleet: site.config.is_of_fleet(user) };
-            show::show(&mut of_fleet::client(site, known), &of, output)
+            show::show(site, &mut of_fleet::client(site, of_fleet::account_or_name(site, user)?), output)
         }
         Admin::Add { user, name, token: _, confirm, described } => {
             let client = &mut of_fleet::client(site, account(user)?);

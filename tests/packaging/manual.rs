@@ -353,6 +353,20 @@ fn every_result_is_in_the_manual_and_no_other() {
 // ---- all pages ----
 
 #[test]
+fn what_people_copy_from_a_page_has_all_its_quotation_marks() {
+    for name in PAGES {
+        let path = machine::source("man").join(name);
+        let shown = machine::run(Command::new("mandoc").args(["-T", "utf8", "-O", "width=1000"]).arg(&path));
+        let source = page(name);
+        let settings =
+            source.lines().filter_map(|line| line.strip_prefix(".It Li ")).filter(|line| line.contains(" = "));
+        // mdoc takes a mark that begins an argument for itself, and the one after it.
+        let lost: Vec<_> = settings.filter(|line| !shown.contains(&line.replace("\\(dq", "\""))).collect();
+        assert!(lost.is_empty(), "{name}: {lost:#?}");
+    }
+}
+
+#[test]
 fn the_pages_are_good_for_both_formatters_and_found_by_apropos() {
     for name in PAGES {
         let path = machine::source("man").join(name);

@@ -56,7 +56,9 @@ const HINT: &str = "become root, for example with sudo";
 
 /// The user whom this host keeps itself, if the order is about such a one: that record is not the fleet's.
 fn is_of_host(administration: &Administration) -> Result<Option<&str>, CoreError> {
-    let Administration::User { name, .. } = administration else { return Ok(None) };
+    let (Administration::User { name, .. } | Administration::Refusals { name }) = administration else {
+        return Ok(None);
+    };
     let site = Site::load(paths::CONFIG.as_ref())?;
     Ok((!site.config.is_of_fleet(name)).then_some(name))
 }
@@ -73,7 +75,7 @@ fn administer(administration: Administration, by: u32, upstream: &Upstream, log:
     };
     let is_harmless_twice = match &administration {
         Administration::User { order, .. } => order.is_harmless_twice(),
-        Administration::Users { .. } => true,
+        Administration::Users { .. } | Administration::Refusals { .. } => true,
     };
     let (question, deadline) = (AdminQuestion { id, by, administration }, Deadline::after(PATIENCE));
     let answer: Result<AdminAnswer, NotOnce> = if is_harmless_twice {

@@ -3,6 +3,14 @@ CREATE SCHEMA otp;
 REVOKE ALL ON SCHEMA otp FROM PUBLIC;
 GRANT USAGE ON SCHEMA otp TO otp_verifier;
 
+-- One row: which fleet this database belongs to. A verifier without this key does not serve.
+CREATE TABLE otp.fleet (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    -- The id of the key that seals on all verifiers, and what names the key of the authority that hosts trust.
+    key bytea NOT NULL CHECK (octet_length(key) = 4),
+    authority bytea NOT NULL CHECK (octet_length(authority) = 32)
+);
+
 -- One row for each user who has a record.
 CREATE TABLE otp.record (
     name text COLLATE "C" PRIMARY KEY,
@@ -91,6 +99,7 @@ CREATE TABLE otp.audit_other PARTITION OF otp.audit DEFAULT;
 
 -- Wrong codes are few beside right ones: whom a host has tried, and from where the last ones of a user came.
 CREATE INDEX audit_wrong_of_host ON otp.audit (host, name COLLATE "C") WHERE answer LIKE '%refused wrong%';
+CREATE INDEX audit_refused_of_user ON otp.audit (name, at) WHERE answer LIKE 'refused %';
 CREATE INDEX audit_wrong_of_user ON otp.audit (name, at) WHERE answer LIKE '%refused wrong%';
 
 -- Who reads the audit sees where people are; the verifiers learn this much of it: users for whom a host has sent wrong codes, of a scope if one is given, …
@@ -108,6 +117,23 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $b
         GROUP BY host, coalesce(request, convert_to(at::text, 'UTF8'))
         ORDER BY first DESC LIMIT least(greatest(last, 0), 10000)) wrong
 $body$;
+-- … and what an administrator asks for on a verifier's machine, the newest rows first.
+CREATE FUNCTION otp.told(who text, whence text, since timestamptz, most bigint)
+RETURNS TABLE (at text, host text, caller_uid bigint, name text, service text, rhost text, event text, answer text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT to_char(a.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), a.host, a.caller_uid, a.name, a.service, a.rhost, a.event, a.answer
+    FROM otp.audit a WHERE a.at >= since AND (who IS NULL OR a.name = who) AND (whence IS NULL OR a.host = whence)
+    ORDER BY a.at DESC LIMIT least(greatest(most, 0), 10000)
+$body$;
+-- … and the last refusals of a user, for the help desk.
+CREATE FUNCTION otp.refusals_of(whose text, most bigint)
+RETURNS TABLE (at text, host text, caller_uid bigint, name text, service text, rhost text, event text, answer text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT to_char(a.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), a.host, a.caller_uid, a.name, a.service, a.rhost, a.event, a.answer
+    FROM otp.audit a WHERE a.name = whose AND a.answer LIKE 'refused %' ORDER BY a.at DESC LIMIT least(greatest(most, 0), 100)
+$body$;
+REVOKE ALL ON FUNCTION otp.refusals_of(text, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION otp.told(text, text, timestamptz, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION otp.tried_by(text, text, text), otp.wrong_codes_of(text, text, bigint) FROM PUBLIC;
 
 -- Makes the tables of this month and of the next ones; returns how many were made. A month that has rows in audit_other stays there.
@@ -155,6 +181,7 @@ CREATE INDEX ON otp.message (host, kind, at);
 CREATE TABLE otp.message_turn (one boolean PRIMARY KEY DEFAULT true CHECK (one), number bigint NOT NULL);
 INSERT INTO otp.message_turn (number) VALUES (0);
 
+GRANT SELECT, UPDATE (key) ON otp.fleet TO otp_verifier;
 GRANT SELECT, INSERT, DELETE ON otp.message TO otp_verifier;
 GRANT SELECT, UPDATE ON otp.message_turn TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.record TO otp_verifier;
@@ -165,5 +192,7 @@ GRANT INSERT ON otp.audit TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE ON otp.join_token TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.scope_user TO otp_verifier;
+GRANT EXECUTE ON FUNCTION otp.refusals_of(text, bigint) TO otp_verifier;
+GRANT EXECUTE ON FUNCTION otp.told(text, text, timestamptz, bigint) TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.make_months(integer) TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.tried_by(text, text, text), otp.wrong_codes_of(text, text, bigint) TO otp_verifier;

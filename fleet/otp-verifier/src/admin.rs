@@ -1,9 +1,6 @@
 //! The commands of an administrator on a verifier's own machine.
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -19,22 +16,20 @@ use otp_core::value::time::UnixTime;
 use otp_wire::Invitation;
 
 use crate::answered::of_no_host;
-use crate::authority::{Authority, SECRET, put};
-use crate::command_line::{Command, CommandLine, Init, Token};
+use crate::authority::Authority;
+use crate::command_line::{Command, CommandLine, Token};
 use crate::config::Config;
 use crate::database::Servers;
 use crate::database::macs::{self, Renewed};
 use crate::database::migrations;
-use crate::database::session::Session;
 use crate::error::Error;
 use crate::fleet::Fleet;
 use crate::joining::hash;
-use crate::keys::Keys;
 use crate::store::reseal::{self, Resealed};
 use crate::store::{About, PgStore};
 use crate::told::{told, told_json};
 use crate::work::Work;
-use crate::{hosts, key_ring, log, renewal, scope_list, serve, user};
+use crate::{audit, check, hosts, init, key_ring, log, renewal, scope_list, serve, user};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -42,7 +37,7 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), Error> {
     let config = || Config::load(&line.config);
     match &line.command {
         Command::Serve => serve_hosts(config()?),
-        Command::Init(how) => init(&config()?, how),
+        Command::Init(how) => init::init(&config()?, how),
         Command::Token(how) => token(&config()?, how),
         Command::Host { command } => hosts::run(&config()?, command),
         Command::User { command } => user::run(&config()?, command),
@@ -53,7 +48,8 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), Error> {
         Command::Renew(how) => renewal::renew(&config()?, how),
         Command::Reseal => reseal(&config()?),
         Command::Restored => restored(&config()?),
-        Command::Check => check(config()?),
+        Command::Audit(how) => audit::audit(&config()?, how),
+        Command::Check(how) => check::check(&line.config, how),
     }
 }
 
@@ -88,37 +84,6 @@ fn no_threads(error: &io::Error) -> Error {
     Error::new(format!("threads cannot be started: {error}"), "see the limits of the unit")
 }
 
-fn init(config: &Config, how: &Init) -> Result<(), Error> {
-    if !config.folder.is_dir() {
-        let made = DirBuilder::new().recursive(true).mode(0o750).create(&config.folder);
-        made.map_err(|error| Error::io("create", &config.folder, &error))?;
-    }
-    if !config.authority().exists() {
-        Authority::make(config)?;
-        told(&made(&config.authority()))?;
-    }
-    if !config.certificate().exists() {
-        Authority::load(config)?.make_verifier(config, &how.names)?;
-        told(&made(&config.certificate()))?;
-    }
-    if !config.key_file().exists() {
-        put(&config.key_file(), &Keys::with_new(None)?, SECRET)?;
-        told(&made(&config.key_file()))?;
-        told("It opens all seeds: keep a copy of it apart from copies of the database.")?;
-    }
-    let run = migrations::migrate(&config.servers_as(how.owners.clone(), how.owner_password.clone())?)?;
-    told(&format!("The tables have version {}.", run.last().map_or("of before".to_owned(), ToString::to_string)))?;
-    told("Next: systemctl enable --now otp-verifier.service")
-}
-
-fn made(path: &Path) -> String {
-    format!("{} is made.", path.display())
-}
-
-fn session(config: &Config) -> Result<Session, Error> {
-    Ok(config.servers()?.connect()?)
-}
-
 fn token(config: &Config, how: &Token) -> Result<(), Error> {
     let (rights, authority) = (hosts::rights(&how.rights)?, Authority::load(config)?);
     // No host could join by it.
@@ -126,14 +91,22 @@ fn token(config: &Config, how: &Token) -> Result<(), Error> {
     let mut secret = [0; 32];
     random::entropy(&mut secret)?;
     let token = Confidential::of_bytes(&secret);
-    let (seconds, session) = (how.minutes.saturating_mul(60), session(config)?);
-    session.add_token(&config.keys()?, &hash(token.expose()), &rights, how.scope.as_deref(), seconds)?;
+    let seconds = how.minutes.saturating_mul(60);
+    let (session, keys) = config.session()?;
+    session.add_token(&keys, &hash(token.expose()), &rights, how.scope.as_deref(), seconds)?;
     scope_list::warn_of_nobody(&session, how.scope.as_deref())?;
     told_json(&Invitation { verifiers: config.verifiers.clone(), authority: authority.certificate, token })
 }
 
 fn reseal(config: &Config) -> Result<(), Error> {
-    let (session, keys) = (session(config)?, config.keys()?);
+    let (session, keys) = config.session()?;
+    if let Some(fleet) = session.fleet()?.filter(|fleet| fleet.key != keys.present()) {
+        let text = format!("{} seals in the file of this verifier, and {} in the fleet", keys.present(), fleet.key);
+        return Err(Error::new(
+            text,
+            "copy the file of keys from the verifier on which `otp-verifier key use` was run",
+        ));
+    }
     let Renewed { done, passed, altered } = macs::renew(&session, &keys)?;
     told(&format!("{done} rows of hosts, scopes and tokens have a MAC under the first key."))?;
     let rows = (passed, altered);
@@ -155,15 +128,14 @@ fn genuine(altered: &[String]) -> Result<(), Error> {
         [] => Ok(()),
         rows => Err(Error::new(
             format!("{} rows were not written by a verifier with these keys: {}", rows.len(), rows.join(", ")),
-            "look for who writes to the database; remove them: otp-verifier host remove, otp-verifier scope remove; a token by \
-             SQL, as otp_owner: DELETE FROM otp.join_token",
+            macs::ALTERED,
         )),
     }
 }
 
 fn restored(config: &Config) -> Result<(), Error> {
     Servers::forget_timeline(&config.state).map_err(|error| Error::io("empty", &config.state, &error))?;
-    let (session, keys, window) = (session(config)?, config.keys()?, config.settings()?.settings.limits.window);
+    let ((session, keys), window) = (config.session()?, config.settings()?.settings.limits.window);
     let store = PgStore::new(&session, &keys, About::default());
     // What was on its way to a host then has arrived since, or was pushed again.
     session.forget_moving()?;
@@ -178,15 +150,4 @@ fn restored(config: &Config) -> Result<(), Error> {
         Ok::<_, Error>(())
     })?;
     told(&format!("{count} records: counters wait for a resync, recovery codes are void, codes up to now are used."))
-}
-
-fn check(config: Config) -> Result<(), Error> {
-    let fleet = Fleet::load(config)?;
-    genuine(&macs::altered(&fleet.servers.connect()?, &fleet.keys())?)?;
-    told("Database, keys and certificates are well.")?;
-    told(&format!("The certificate of this verifier is good for {} days.", renewal::days_left(&fleet.config)?))?;
-    if fleet.authority.issuer().is_err() {
-        told("It signs none: the key of the authority is elsewhere.")?;
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use otp_core::audit::Event;
 use otp_core::codes::passcode::LONGEST;
 use otp_core::decision::verify::{Limits, is_locked};
 use otp_core::error::CoreError;
-use otp_core::protocol::administration::{Administration, Answer, Listed, Page, UserOrder};
+use otp_core::protocol::administration::{Administration, Answer, Listed, Page, Refused, UserOrder};
 use otp_core::protocol::request::{PasscodeOrder, Reply, Request, Status};
 use otp_core::record::Record;
 use otp_core::service::authority::Authority as _;
@@ -24,12 +24,16 @@ use otp_wire::{AdminAnswer, AdminQuestion, LONGEST_BODY, Place, User};
 use crate::answered::{Answered, Asking, Failure, body, of_no_host, unanswered};
 use crate::asking_host::{AskingHost, undecided};
 use crate::budgets::now;
+use crate::database::audit_lines::Line;
 use crate::database::scopes::InScope;
 use crate::log;
 use crate::store::About;
 
 /// What stands for all users in the audit: the name of no account.
 const EVERYBODY: &str = "*";
+
+/// So many refusals are told of a user.
+const LAST_REFUSALS: u32 = 5;
 
 /// How long records are looked at for one page: the answer must come in time.
 const PATIENCE: Duration = Duration::from_millis(1200);
@@ -50,6 +54,7 @@ pub(crate) fn administer(question: &AdminQuestion, host: &AskingHost<'_>) -> Ans
             }
             Answer::Users(users(question, after, locked_by.as_deref(), host)?)
         }
+        Administration::Refusals { name } => Answer::Refusals(refusals(question, name, host)?),
     };
     body(&AdminAnswer { id: question.id, answer })
 }
@@ -82,6 +87,26 @@ fn about_user(
         }
         Err(error) => Err(undecided(fleet, &error)),
     }
+}
+
+/// The last refusals of a user, on all hosts.
+fn refusals(question: &AdminQuestion, name: &str, host: &AskingHost<'_>) -> Result<Vec<Refused>, Failure> {
+    let user = User { name: name.to_owned(), uid: u32::MAX, gid: u32::MAX };
+    let place = place(question.by);
+    let asking = host.about(Some(&place), &user)?;
+    let noted = host.store(&asking).only_note(&asking.account, &host.origin(question.id).note("refusals-shown"));
+    let lines = noted.and_then(|()| host.session.refusals_of(asking.account.name.as_str(), LAST_REFUSALS));
+    let lines = lines.map_err(|error| unanswered(host.fleet, &error))?;
+    Ok(lines.into_iter().filter_map(refused).collect())
+}
+
+/// A row whose answer is `refused WORD`, and for wrong codes `failures NUMBER`.
+fn refused(line: Line) -> Option<Refused> {
+    let mut words = line.answer.as_deref()?.split(' ').skip(1);
+    let why = words.next()?.to_owned();
+    let failures = words.skip_while(|word| *word != "failures").nth(1).and_then(|number| number.parse().ok());
+    let Line { at: time, host, event, service, rhost, .. } = line;
+    Some(Refused { time, why, failures, event, host, service, rhost })
 }
 
 /// What a host says of a passcode is not taken as it comes.

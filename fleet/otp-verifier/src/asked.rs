@@ -24,7 +24,7 @@ use otp_wire::{
     VerdictAnswer, VerifyQuestion, WithoutCode,
 };
 
-use crate::answered::{Answered, body, body_after, unanswered};
+use crate::answered::{Answered, Failure, body, body_after, unanswered};
 use crate::asking_host::{AskingHost, undecided};
 use crate::budgets::now;
 use crate::database::session::Session;
@@ -90,6 +90,9 @@ impl Asked {
 
 impl AskingHost<'_> {
     fn hello(&self) -> Answered {
+        if let Some(trouble) = self.fleet.trouble() {
+            return Err(Failure::no_answer(&trouble));
+        }
         let scope = match &self.host.scope {
             Some(name) => {
                 let has_users = self.session.has_users(name).map_err(|error| unanswered(self.fleet, &error))?;

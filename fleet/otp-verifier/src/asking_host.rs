@@ -111,14 +111,13 @@ impl AskingHost<'_> {
     /// Whether seeds may go to the host with this key. A row of the database is not enough for that: who writes there reads no seed.
     pub(crate) fn may_see_seeds(&self, key: Option<[u8; 32]>) -> Result<(), Failure> {
         let key = KeyName(key.ok_or_else(Failure::without_certificate)?);
-        if self.fleet.config.export_to.contains(&key) {
+        if self.fleet.exports_to(key) {
             return Ok(());
         }
         self.fleet.metrics.not_permitted.add();
         let error = format!("this verifier's configuration does not name the key of host {}", self.host.id);
         let hint = format!(
-            "if seeds are to go there, in otp-verifier.toml of all verifiers: export_to = [\"{key}\"]; then, on each: systemctl restart \
-             otp-verifier"
+            "if seeds are to go there, in otp-verifier.toml of all verifiers, which read it within seconds: export_to = [\"{key}\"]"
         );
         Err(Failure::not_permitted(&error, &hint))
     }

@@ -157,7 +157,7 @@ fn lives(params: &mut CertificateParams, lives: Duration) -> Result<(), Error> {
     Ok(())
 }
 
-fn text(path: &Path) -> Result<String, Error> {
+pub(crate) fn text(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))
 }
 

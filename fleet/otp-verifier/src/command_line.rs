@@ -53,8 +53,10 @@ pub(crate) enum Command {
     Reseal,
     /// After a backup of the database was restored: void what may have been used since
     Restored,
-    /// Say whether database, keys and certificates are well
-    Check,
+    /// Print what was asked and answered about users, on all hosts, the newest last
+    Audit(Audit),
+    /// Look for faults of database, keys, certificates and configuration; ends with 1 if there are any
+    Check(Check),
 }
 
 #[derive(Args, Debug)]
@@ -68,6 +70,32 @@ pub(crate) struct Init {
     /// A name by which hosts reach this verifier; repeat it for more
     #[arg(long = "name", value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Audit {
+    /// Of this user alone
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Of this host alone
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// Not older than this: 30m, 24h, 7d
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    pub(crate) since: String,
+    /// The newest ones, so many
+    #[arg(long, value_name = "NUMBER", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) most: u32,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

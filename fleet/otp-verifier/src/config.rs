@@ -6,13 +6,17 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use otp_core::config::fleet::Verifier;
 use otp_core::config::senders::Senders;
 use otp_core::config::{Config as HostConfig, paths};
 use otp_core::error::CoreError;
 use otp_core::system::config_file::Site;
 use serde::Deserialize;
 
+use crate::database::fleet::foreign;
+use crate::database::session::Session;
 use crate::database::{Servers, Settings};
 use crate::error::Error;
 use crate::keys::Keys;
@@ -20,8 +24,14 @@ use crate::keys::Keys;
 /// Where it is, unless the command line says otherwise.
 pub(crate) const PATH: &str = "/etc/otp-verifier/otp-verifier.toml";
 
+/// What of a `pam_otp.toml` a verifier decides by. The rest is each host's own.
+const SETTINGS: [&str; 5] = ["code", "lockout", "recovery", "grace", "issuer"];
+
+/// How long a command waits for an answer of the database, such as the confirmation of a commit.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Everything that an administrator can set for this verifier.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// Where hosts connect to.
@@ -60,6 +70,9 @@ pub(crate) struct Config {
     /// What decides, in the words of pam_otp.toml: `[code]`, `[lockout]`, `[grace]`, `[recovery]`, `issuer`.
     #[serde(default = "settings")]
     pub(crate) settings: PathBuf,
+    /// The file that says all this.
+    #[serde(skip)]
+    pub(crate) path: PathBuf,
 }
 
 /// What names the key of a host: the SHA-256 of its SubjectPublicKeyInfo, in hexadecimal.
@@ -107,7 +120,8 @@ impl Config {
         let wrong =
             |what: String| Error::new(format!("{}: {what}", path.display()), "see CONFIGURATION in otp-verifier(8)");
         let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))?;
-        let config: Self = toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
+        path.clone_into(&mut config.path);
         let empty = [
             ("listen", config.listen.is_empty()),
             ("verifiers", config.verifiers.is_empty()),
@@ -116,15 +130,35 @@ impl Config {
         match empty.iter().find(|(_, is_empty)| *is_empty) {
             Some((key, _)) => Err(wrong(format!("{key} must name at least one"))),
             None if !(1..=256).contains(&config.threads) => Err(wrong("threads must be 1 to 256".into())),
-            None => Ok(config),
+            None => config.unreadable_verifier().map_or(Ok(()), |text| Err(wrong(text))).map(|()| config),
         }
+    }
+
+    fn unreadable_verifier(&self) -> Option<String> {
+        let address = self.verifiers.iter().find(|address| Verifier::parse(address).is_none())?;
+        Some(format!("verifiers: {address:?} is no name with a port, like \"verifier1.example.org:8443\""))
+    }
+
+    /// Whether the configuration says itself where the senders are.
+    pub(crate) fn names_senders(&self) -> bool {
+        self.senders != senders()
     }
 
     /// What decides. A file that is not there is an error: a typing error in its name must not change limits.
     pub(crate) fn settings(&self) -> Result<HostConfig, Error> {
         let path = &self.settings;
         let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))?;
-        HostConfig::parse(path, &text).map_err(|error| Error::new(error.to_string(), "see CONFIGURATION in pam_otp(8)"))
+        let settings =
+            HostConfig::parse(path, &text).map_err(|error| Error::new(error.to_string(), "see pam_otp.toml(5)"))?;
+        // Every key is read, so this is TOML.
+        let keys: toml::Table = toml::from_str(&text).unwrap_or_default();
+        match keys.keys().find(|key| !SETTINGS.contains(&key.as_str())) {
+            Some(key) => Err(Error::new(
+                format!("{}: {key} decides nothing here", path.display()),
+                "write it into /etc/pam_otp/pam_otp.toml of each host; here: [code], [lockout], [recovery], [grace] and issuer",
+            )),
+            None => Ok(settings),
+        }
     }
 
     /// The programs that send, as the sender of this machine knows them: those of its `pam_otp.toml`.
@@ -145,6 +179,14 @@ impl Config {
         let (authority, alone) = (self.database_authority.clone(), self.without_standby);
         let settings = Settings { servers, authority, password, state: Some(self.state.clone()), alone };
         Ok(Arc::new(Servers::new(&settings)?))
+    }
+
+    /// A connection for a command of an administrator, and the keys, which are those of the fleet.
+    pub(crate) fn session(&self) -> Result<(Session, Keys), Error> {
+        let keys = self.keys()?;
+        let session = self.servers()?.connect()?.with_patience(PATIENCE);
+        foreign(session.fleet()?, &keys).map_or(Ok(()), Err)?;
+        Ok((session, keys))
     }
 
     pub(crate) fn keys(&self) -> Result<Keys, Error> {

@@ -3,6 +3,10 @@
 //! An answer is given only after its commit is confirmed by a standby without which the primary cannot commit. So an old primary
 //! can refuse, and never let in. See `standbys` for that rule, and `watcher` for what ends a wait on an old primary.
 
+pub(crate) mod audit_lines;
+mod confirmation;
+pub(crate) mod examination;
+pub(crate) mod fleet;
 pub(crate) mod hosts;
 mod kept;
 pub(crate) mod link;
@@ -39,6 +43,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use otp_core::store::error::StoreError;
 use zeroize::Zeroizing;
 
+use crate::database::fleet::FleetRow;
 use crate::database::kept::Kept;
 use crate::database::link::Link;
 use crate::database::session::Session;
@@ -46,6 +51,10 @@ use crate::database::standbys::{Standbys, Unfit};
 
 /// How long a server may take to be connected to and to say what it is.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What to do after a change that is not confirmed.
+pub(crate) const LATER: &str = "bring the standby back; what was sent may be in force already, or be so then: look before you give the command \
+     again; when a machine is lost: docs/fleet.md, \"When a machine of the database is lost\"";
 
 /// How long what the watcher saw is believed.
 const FRESH: Duration = Duration::from_secs(4);
@@ -94,6 +103,7 @@ struct Fence {
 }
 
 /// What was seen of the servers.
+#[derive(Default)]
 struct Seen {
     /// The first cluster that answered: a server of another one has other records.
     system: Option<i64>,
@@ -105,6 +115,12 @@ struct Seen {
     without: Option<Instant>,
     /// What is wrong with each server that is not in order.
     faults: Vec<String>,
+    /// What the primary waits for, where a standby that it needs does not copy from it.
+    absent: Option<String>,
+    /// Since when the primary has not confirmed a commit; `None` if it has confirmed the last one.
+    unconfirmed: Option<Instant>,
+    /// Which fleet the database belongs to; `None` before the first answer of a primary.
+    fleet: Option<Option<FleetRow>>,
 }
 
 /// For `/healthz` and metrics.
@@ -116,6 +132,8 @@ pub(crate) struct Health {
     pub primary: Option<String>,
     /// For how long there has been none.
     pub without_primary: Option<Duration>,
+    /// Why no commit is confirmed.
+    pub unconfirmed: Option<String>,
     /// What is wrong with servers, one line each.
     pub faults: Vec<String>,
     /// Whether commits may be lost, because the configuration allows it.
@@ -151,6 +169,8 @@ pub(crate) enum DatabaseError {
     NoPrimary(String),
     #[error("migration {0}: {1}")]
     Migration(i32, String),
+    #[error("what was sent is not confirmed: {0}")]
+    Unconfirmed(String),
 }
 
 impl DatabaseError {
@@ -158,12 +178,22 @@ impl DatabaseError {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Setting(..) => {
-                "write one connection string for each server: host=db1.example port=5432 dbname=otp user=otp_verifier"
+                "write one connection string for each server: host=db1.example port=5432 dbname=otp user=otp_verifier; the file \
+                 with the authority of its certificate is database_authority, the one with the password database_password"
             }
             Self::Authority(_) => "name a file with certificates in PEM that otp-verifier can read",
             Self::Password(..) => "name a file that otp-verifier can read, with the password alone on its first line",
             Self::Kept(..) => "remove the file there, if no server of before the last failover can come back",
             Self::Runtime(_) | Self::Ended => "look for the cause in the system log",
+            Self::Server(_, why) if why.contains("UnknownIssuer") => {
+                "name the authority that signed the certificate of that server: database_authority in otp-verifier.toml, here"
+            }
+            Self::Server(_, why) if why.contains("NotValidForName") || why.contains("not valid for name") => {
+                "name that server by a name of its certificate, or give it one with this name"
+            }
+            Self::Server(_, why) if why.contains("password missing") => {
+                "name a file with the password of that role: database_password in otp-verifier.toml, here; for init: --owner-password"
+            }
             Self::Server(..) => {
                 "look for the cause on that server: whether it runs, pg_hba.conf, roles, its certificate"
             }
@@ -174,8 +204,9 @@ impl DatabaseError {
             Self::Split(_) => "stop all of them but one, and make them follow it: more than one standby was promoted",
             Self::OtherCluster(_) => "take it out of the configuration, or make it a standby of the others",
             Self::NoPrimary(_) => "start PostgreSQL, or promote the standby whose confirmation the primary waited for",
+            Self::Unconfirmed(_) => LATER,
             Self::Migration(..) => {
-                "run `otp-verifier init` with the role otp_owner, after `otp-verifier roles | psql` as a superuser"
+                "run `otp-verifier init` with the role otp_owner, after a superuser has run what `otp-verifier roles` prints"
             }
         }
     }
@@ -220,7 +251,7 @@ impl Servers {
         };
         let kept = Kept::read(folder).map_err(unreadable)?;
         let standbys = if settings.alone { Standbys::NotNeeded } else { Standbys::Needed };
-        let seen = Seen { system: None, asked: None, primary: None, without: None, faults: Vec::new() };
+        let seen = Seen::default();
         Ok(Self { all, tls, standbys, fence: watch::Sender::new(Fence::default()), seen: Mutex::new(seen), kept })
     }
 
@@ -238,7 +269,17 @@ impl Servers {
     pub(crate) fn connect(self: &Arc<Self>) -> Result<Session, DatabaseError> {
         let runtime = Engine::new()?;
         let (link, facts) = runtime.block_on(self.primary()).ok_or(DatabaseError::Ended)??;
-        Ok(Session::new(self, runtime, link, facts))
+        let waits_for = self.all.get(link.number).map(|server| confirmation::waits_for(&server.name, &facts));
+        Ok(Session::new(self, runtime, link, facts, waits_for.unwrap_or_default()))
+    }
+
+    /// Which fleet the database belongs to, as it was seen last; `None` before.
+    pub(crate) fn fleet(&self) -> Option<Option<FleetRow>> {
+        self.seen().fleet
+    }
+
+    pub(crate) fn note_fleet(&self, fleet: Option<FleetRow>) {
+        self.seen().fleet = Some(fleet);
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -248,6 +289,7 @@ impl Servers {
             timeline: self.fence.borrow().timeline,
             primary: seen.primary.and_then(name),
             without_primary: seen.without.map(|since| since.elapsed()),
+            unconfirmed: seen.unconfirmed(),
             faults: seen.faults.clone(),
             alone: self.standbys == Standbys::NotNeeded,
         }
@@ -363,6 +405,14 @@ impl Servers {
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn unconfirmed(&self) -> Option<String> {
+        self.primary?;
+        let silent = |since: &Instant| format!("no commit was confirmed for {} s", since.elapsed().as_secs());
+        self.absent.clone().or_else(|| self.unconfirmed.as_ref().map(silent))
     }
 }
 

@@ -28,7 +28,7 @@ struct Listed<'a> {
 }
 
 pub(crate) fn run(config: &Config, command: &HostCommand) -> Result<(), Error> {
-    let (session, keys) = (config.servers()?.connect()?, config.keys()?);
+    let (session, keys) = config.session()?;
     let changed = |name: &str, done: Result<Changed, StoreError>| match done? {
         Changed::Yes => Ok(()),
         Changed::NoHost => Err(Error::new(format!("no host {name}"), "see: otp-verifier host list")),

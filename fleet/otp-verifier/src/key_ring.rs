@@ -21,6 +21,8 @@ pub(crate) fn run(config: &Config, command: &KeyCommand) -> Result<(), Error> {
         KeyCommand::Use { id } => {
             let id = known(&keys, id)?;
             let bytes = keys.with_first(id).ok_or_else(|| unknown(id))?;
+            // First there: a verifier without this key then serves nobody, and seals nothing.
+            config.session()?.0.seals_under(id)?;
             replace(config, &bytes)?;
             told(&format!("{id}: seals from now on. Copy the file to all verifiers, then: otp-verifier reseal"))
         }
@@ -48,7 +50,11 @@ fn remove(config: &Config, keys: &Keys, id: KeyId) -> Result<(), Error> {
     if id == keys.present() {
         return Err(Error::new(format!("{id} seals"), "let another one seal: otp-verifier key use"));
     }
-    if let Some((what, hint)) = needs(&config.servers()?.connect()?, id)? {
+    let session = config.session()?.0;
+    if session.fleet()?.is_some_and(|fleet| fleet.key == id) {
+        return Err(Error::new(format!("{id} seals on other verifiers"), "copy the file of keys from one of them"));
+    }
+    if let Some((what, hint)) = needs(&session, id)? {
         return Err(Error::new(format!("{what} {id}"), hint));
     }
     replace(config, &keys.without(id))?;

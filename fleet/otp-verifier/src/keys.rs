@@ -218,6 +218,11 @@ pub(crate) mod tests {
         Keys::of_bytes(&Ring::bytes_of(all.iter().map(|key| (key.id(), key)), false)).unwrap()
     }
 
+    /// A file of such keys.
+    pub(crate) fn file(masters: &[u8]) -> Zeroizing<Vec<u8>> {
+        bytes_of(&keys(masters).ring.all().collect::<Vec<_>>())
+    }
+
     /// With a new key, which seals.
     pub(crate) fn newer(old: &Keys) -> Keys {
         let both = Keys::of_bytes(&Keys::with_new(Some(old)).unwrap()).unwrap();

@@ -12,8 +12,10 @@ mod altered;
 mod answered;
 mod asked;
 mod asking_host;
+mod audit;
 mod authority;
 mod budgets;
+mod check;
 mod command_line;
 mod config;
 mod database;
@@ -22,6 +24,7 @@ mod error;
 mod fleet;
 mod guests;
 mod hosts;
+mod init;
 mod joining;
 mod key_ring;
 mod keys;
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("otp-verifier: {error}");
             eprintln!("  {}", error.hint);
-            ExitCode::from(4)
+            ExitCode::from(error.code)
         }
     }
 }

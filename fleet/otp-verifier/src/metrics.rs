@@ -37,7 +37,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn text(&self, servers: &Servers) -> String {
+    pub(crate) fn text(&self, servers: &Servers, is_ready: bool, keys_fit: bool) -> String {
         let counts = [
             ("questions", "Questions of hosts.", &self.asked),
             ("accepted", "Codes that were accepted.", &self.accepted),
@@ -66,6 +66,13 @@ impl Metrics {
         let health = servers.health();
         let gauges = [
             ("primary", "Whether a primary is in reach.", u64::from(health.primary.is_some())),
+            ("ready", "Whether codes can be accepted.", u64::from(is_ready)),
+            (
+                "confirmed",
+                "Whether commits are confirmed.",
+                u64::from(health.primary.is_some() && health.unconfirmed.is_none()),
+            ),
+            ("keys_fit", "Whether the keys are those of the fleet.", u64::from(keys_fit)),
             ("timeline", "The highest timeline of a primary.", u64::from(health.timeline)),
             ("without_standby", "Whether commits may be lost with their server.", u64::from(health.alone)),
             ("server_faults", "Servers that are not in order.", u64::try_from(health.faults.len()).unwrap_or(u64::MAX)),

@@ -47,6 +47,11 @@ pub(crate) fn days_left(config: &Config) -> Result<i64, Error> {
     Ok(present(config)?.days)
 }
 
+/// The names that hosts may reach this verifier by.
+pub(crate) fn names(config: &Config) -> Result<Vec<String>, Error> {
+    Ok(present(config)?.names)
+}
+
 fn present(config: &Config) -> Result<Present, Error> {
     let path = config.certificate();
     let pem = fs::read(&path).map_err(|error| Error::io("read", &path, &error))?;

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::told::{told, warned};
 
 pub(crate) fn run(config: &Config, command: &ScopeCommand) -> Result<(), Error> {
-    let (session, keys) = (config.servers()?.connect()?, config.keys()?);
+    let (session, keys) = config.session()?;
     let before = |is_new| if is_new { "" } else { " (as before)" };
     match command {
         ScopeCommand::List { scope: None } => {

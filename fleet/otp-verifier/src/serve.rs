@@ -123,6 +123,8 @@ async fn replaced(fleet: Arc<Fleet>, present: watch::Sender<TlsAcceptor>) {
     let config = &fleet.config;
     let mut certificate = Watched::of([config.certificate(), config.key(), config.authority()]);
     let mut keys = Watched::of([config.key_file()]);
+    let mut configuration = Watched::of([config.path.clone()]);
+    let mut last = config.clone();
     loop {
         tokio::time::sleep(EVERY).await;
         if certificate.is_changed() {
@@ -143,6 +145,27 @@ async fn replaced(fleet: Arc<Fleet>, present: watch::Sender<TlsAcceptor>) {
                 Err(error) => log::error(&format!("the keys were replaced, and the old ones are used: {error}")),
             }
         }
+        if configuration.is_changed() {
+            match Config::load(&config.path) {
+                Ok(new) => {
+                    fleet.replace_export_to(new.export_to.clone());
+                    log::notice(changed(config, &last, &new));
+                    last = new;
+                }
+                Err(error) => log::error(&format!("the configuration has changed, and is not used: {error}")),
+            }
+        }
+    }
+}
+
+/// What of a configuration that was written again is in force.
+fn changed(begun: &Config, last: &Config, new: &Config) -> &'static str {
+    let rest = Config { export_to: begun.export_to.clone(), ..new.clone() };
+    match (last.export_to == new.export_to, rest == *begun) {
+        (false, true) => "export_to has changed, and is in force",
+        (false, false) => "export_to has changed, and is in force; the rest of the configuration needs a restart",
+        (true, false) => "the configuration has changed: it needs a restart",
+        (true, true) => "the configuration was written again, and says the same",
     }
 }
 
@@ -312,7 +335,7 @@ fn said(answer: Answered) -> Response {
 
 async fn accept_metrics(listener: TcpListener, fleet: Arc<Fleet>) {
     let router = Router::new()
-        .route("/metrics", get(|State(fleet): State<Arc<Fleet>>| async move { fleet.metrics.text(&fleet.servers) }))
+        .route("/metrics", get(|State(fleet): State<Arc<Fleet>>| async move { fleet.metrics_text() }))
         .route("/healthz", get(healthz))
         .with_state(fleet);
     loop {
@@ -330,12 +353,13 @@ async fn accept_metrics(listener: TcpListener, fleet: Arc<Fleet>) {
 }
 
 async fn healthz(State(fleet): State<Arc<Fleet>>) -> Response {
-    let health = fleet.servers.health();
-    let status = if health.primary.is_some() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let first = match (&health.primary, health.without_primary) {
-        (Some(primary), _) => format!("ok: {primary} is primary on timeline {}\n", health.timeline),
-        (None, Some(time)) => format!("no primary for {} s\n", time.as_secs()),
-        (None, None) => "no primary yet\n".to_owned(),
+    let (health, trouble) = (fleet.servers.health(), fleet.trouble());
+    let (status, first) = match (trouble, health.primary) {
+        (Some(trouble), _) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
+        (None, primary) => {
+            let primary = primary.unwrap_or_default();
+            (StatusCode::OK, format!("ok: {primary} is primary on timeline {}\n", health.timeline))
+        }
     };
     let text = health.faults.iter().fold(first, |text, fault| text + fault + "\n");
     (status, Body::from(text)).into_response()

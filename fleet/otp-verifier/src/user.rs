@@ -37,13 +37,13 @@ pub(crate) fn run(config: &Config, command: &UserCommand) -> Result<(), Error> {
 }
 
 fn list(config: &Config) -> Result<(), Error> {
-    config.servers()?.connect()?.each_user(|name| told(&name.file_stem()))
+    config.session()?.0.each_user(|name| told(&name.file_stem()))
 }
 
 fn carry_out(config: &Config, user: &str, request: Request) -> Result<(), Error> {
     let name =
         UserName::parse(user).ok_or_else(|| Error::new("no user has such a name", "see: otp-verifier user list"))?;
-    let (session, keys, settings) = (config.servers()?.connect()?, config.keys()?, config.settings()?.settings);
+    let ((session, keys), settings) = (config.session()?, config.settings()?.settings);
     let store = PgStore::new(&session, &keys, About::default());
     let caller = Caller::here(0, true, &|event| log::notice(&event.to_string()));
     let mut authority = LocalAuthority::on(store, &settings, &NoMessenger, Some(of_no_host(name)), caller);

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::answered::{Answered, Failure};
+use crate::answered::{Answered, Failure, unanswered};
 use crate::asked::Asked;
 use crate::budgets::now;
 use crate::database::session::Session;
 use crate::fleet::Fleet;
+use crate::log;
 
 /// How long an answer is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -94,10 +95,24 @@ fn decide(fleet: &Arc<Fleet>, jobs: &Mutex<Receiver<Job>>) {
     }
 }
 
+fn connected(fleet: &Fleet) -> Result<Session, Failure> {
+    let session = fleet.servers.connect().map_err(|error| Failure::no_answer(&error.to_string()))?;
+    fleet.servers.note_fleet(session.fleet().map_err(|error| unanswered(fleet, &error))?);
+    Ok(session)
+}
+
 fn answer(fleet: &Arc<Fleet>, session: &mut Option<Session>, job: &Job) -> Answered {
     let session = match session {
         Some(session) => session,
-        None => session.insert(fleet.servers.connect().map_err(|error| Failure::no_answer(&error.to_string()))?),
+        None => session.insert(connected(fleet)?),
     };
+    // The keys of the fleet may be others by now.
+    if let Some(foreign) = fleet.foreign() {
+        log::error(&format!("nobody is served: {}", foreign.text()));
+        return Err(Failure::no_answer(&foreign.text()));
+    }
     job.asked.answer(fleet, session, job.key)
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,8 @@ pub enum Administration {
         #[serde(deserialize_with = "Option::deserialize")]
         locked_by: Option<String>,
     },
+    /// The last refusals of one user, on all hosts.
+    Refusals { name: String },
 }
 
 /// An order about one user: those requests that no helper takes, and the one for the status.
@@ -115,6 +117,26 @@ pub enum Answer {
     Users(Page),
     /// To [`Administration::Users`] with `locked_by`: no host goes by this name, and none has sent wrong codes.
     NoHost {},
+    /// To [`Administration::Refusals`], the latest first.
+    Refusals(Vec<Refused>),
+}
+
+/// A login or a change that a verifier has refused.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// In UTC.
+    pub time: String,
+    /// The refusal's word.
+    pub why: String,
+    /// Wrong codes in a row, for `wrong`.
+    pub failures: Option<u32>,
+    /// What was asked for: `login`, or a change.
+    pub event: String,
+    /// `None` for what was done on a verifier.
+    pub host: Option<String>,
+    pub service: Option<String>,
+    pub rhost: Option<String>,
 }
 
 /// Some users.

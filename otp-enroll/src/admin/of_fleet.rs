@@ -6,7 +6,7 @@ use otp_core::config::Keeper;
 use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::Verdict;
 use otp_core::error::{CoreError, HelperError};
-use otp_core::protocol::administration::{Administration, Answer, Answered, Asked, Listed, UserOrder};
+use otp_core::protocol::administration::{Administration, Answer, Answered, Asked, Listed, Refused, UserOrder};
 use otp_core::protocol::request::{Declined, Reply, Request};
 use otp_core::service::agent_administration::ask;
 use otp_core::service::authority::Authority;
@@ -69,7 +69,7 @@ impl Authority for OfFleet {
                     self.user
                 ),
             }),
-            Answered::Verifier(Answer::Users(_) | Answer::NoHost {})
+            Answered::Verifier(Answer::Users(_) | Answer::NoHost {} | Answer::Refusals(_))
             | Answered::Status(_)
             | Answered::Record { .. }
             | Answered::WouldAdopt(_)
@@ -105,7 +105,7 @@ pub(super) fn each(
             Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
                 return Err(CliError::Reported { error, hint });
             }
-            Answered::Verifier(Answer::Reply(_))
+            Answered::Verifier(Answer::Reply(_) | Answer::Refusals(_))
             | Answered::Status(_)
             | Answered::Record { .. }
             | Answered::WouldAdopt(_)
@@ -120,6 +120,23 @@ pub(super) fn each(
         if after.is_none() {
             return Ok(());
         }
+    }
+}
+
+/// The last refusals of a user of the fleet, on all hosts.
+pub(super) fn refusals(user: &str) -> Result<Vec<Refused>, CliError> {
+    match ask(Asked::Administer(Box::new(Administration::Refusals { name: user.to_owned() })))? {
+        Answered::Verifier(Answer::Refusals(refusals)) => Ok(refusals),
+        Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
+            Err(CliError::Reported { error, hint })
+        }
+        Answered::Verifier(Answer::Users(_) | Answer::Reply(_) | Answer::NoHost {})
+        | Answered::Present {}
+        | Answered::Status(_)
+        | Answered::Record { .. }
+        | Answered::WouldAdopt(_)
+        | Answered::Forgotten(_)
+        | Answered::Lost { .. } => Err(unintelligible().into()),
     }
 }
 

@@ -4,6 +4,7 @@ mod auth_log;
 mod journal;
 mod line;
 
+use otp_core::protocol::administration::Refused;
 use serde::Serialize;
 
 use self::line::{Reader, Refusal};
@@ -16,7 +17,7 @@ const LAST: usize = 5;
 #[derive(Serialize)]
 pub(super) struct Refusals {
     refusals: Vec<Refusal>,
-    /// `journal`, the path of a file, or `None` without a log.
+    /// `journal`, `fleet`, the path of a file, or `None` without a log.
     refusals_from: Option<String>,
     /// Whether any local user can write such lines (with logger).
     #[serde(skip)]
@@ -35,6 +36,12 @@ impl Refusals {
             Some((refusals, from, forgeable)) => Self { refusals, refusals_from: Some(from), forgeable },
             None => Self { refusals: Vec::new(), refusals_from: None, forgeable: false },
         }
+    }
+
+    /// What the audit of the fleet tells, which no user writes.
+    pub(super) fn of_fleet(refused: Vec<Refused>) -> Self {
+        let refusals = refused.into_iter().map(Refusal::of_fleet).collect();
+        Self { refusals, refusals_from: Some("fleet".to_owned()), forgeable: false }
     }
 
     /// Lines for people.

@@ -1,10 +1,12 @@
 //! One user's second factor, and the last refusals; never a seed.
 
 use otp_core::protocol::request::Status;
+use otp_core::system::config_file::Site;
 use serde::Serialize;
 
+use super::of_fleet;
 use super::refusals::Refusals;
-use crate::client::Client;
+use crate::client::{Client, account};
 use crate::error::CliError;
 use crate::ui::output::Output;
 use crate::ui::style;
@@ -19,26 +21,20 @@ struct Shown<'a> {
     refusals: &'a Refusals,
 }
 
-/// What is known of the user on this host.
-pub(super) struct Of {
-    pub(super) is_account: bool,
-    pub(super) is_of_fleet: bool,
-}
-
-pub(super) fn show(client: &mut Client<'_>, of: &Of, output: &Output) -> Result<(), CliError> {
+pub(super) fn show(site: &Site, client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
     let status = client.status()?;
     // A name that is mistyped is no user without a device.
-    if !of.is_account && !status.enrolled && status.user_override == "none" && status.passcode.is_none() {
+    let is_blank = !status.enrolled && status.user_override == "none" && status.passcode.is_none();
+    if is_blank && account(&status.user).is_err() {
         return Err(CliError::NoSuchUser(status.user));
     }
-    let refusals = Refusals::of(&status.user);
+    let refusals = if site.config.is_of_fleet(&status.user) {
+        Refusals::of_fleet(of_fleet::refusals(&status.user)?)
+    } else {
+        Refusals::of(&status.user)
+    };
     output.painted(&Shown { status: &status, refusals: &refusals }, style::facts, || {
-        let mut lines = refusals.lines();
-        if of.is_of_fleet {
-            let user = &status.user;
-            lines.push(format!("                 on all hosts: otp-verifier audit --user {user}, on a verifier"));
-        }
-        let lines: Vec<_> = lines.iter().flat_map(|line| fitted(line)).collect();
+        let lines: Vec<_> = refusals.lines().iter().flat_map(|line| fitted(line)).collect();
         format!("{}\n{}", commands::described(&status), lines.join("\n"))
     })
 }

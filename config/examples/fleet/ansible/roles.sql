@@ -1,4 +1,4 @@
--- Run once by a superuser, before `otp-verifier init`: otp-verifier roles | psql
+-- Run once by a superuser, before `otp-verifier init`, and before commits wait for a standby: runuser -u postgres -- psql < roles.sql
 -- Then give both a way to log in: ALTER ROLE … PASSWORD, or a certificate in pg_hba.conf.
 CREATE ROLE otp_owner LOGIN;
 CREATE ROLE otp_verifier LOGIN;

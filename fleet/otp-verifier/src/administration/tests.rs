@@ -302,7 +302,7 @@ fn a_host_whose_row_was_altered_may_nothing_and_that_is_told_once() {
     let answer = Asked::Outline(question).answer(&scene.fleet, &scene.session, Some(WEB1));
     assert!(answer.is_err_and(|failure| failure.status == 403));
     assert_eq!(alarms(), "* web1 alarm-row-altered");
-    let counted = scene.fleet.metrics.text(&scene.fleet.servers);
+    let counted = scene.fleet.metrics_text();
     assert!(counted.contains("\notp_verifier_altered_rows_total 4\n"), "{counted}");
 
     // A user whom nobody but the database has put into the scope.
@@ -312,4 +312,36 @@ fn a_host_whose_row_was_altered_may_nothing_and_that_is_told_once() {
     assert_eq!(scene.order(SMALL, "bob", UserOrder::Status {}).unwrap_err().0, 403);
     assert_eq!(scene.listed(SMALL, None), ["alice"]);
     assert!(scene.sql("SELECT host FROM otp.audit WHERE event = 'alarm-row-altered'").contains("small"));
+}
+
+#[test]
+fn the_last_refusals_of_a_user_are_those_of_all_hosts_and_of_users_in_scope() {
+    let scene = Scene::new().with("alice").with("bob");
+    scene.wrong("web1", "alice", 2);
+    scene.wrong("desk", "alice", 1);
+    scene.wrong("web1", "bob", 1);
+    let refusals =
+        |key, name: &str| Some(scene.ask(key, Administration::Refusals { name: name.into() }).ok()?["refusals"].take());
+    let told = refusals(DESK, "alice").unwrap();
+    let words: Vec<_> = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["why"], &one["failures"], &one["host"], &one["event"]))
+        .collect();
+    let wrong = json!("wrong");
+    let login = json!("login");
+    let (web1, desk) = (json!("web1"), json!("desk"));
+    let numbers = [json!(1), json!(2), json!(3)];
+    assert_eq!(
+        words,
+        [
+            (&wrong, &numbers[2], &desk, &login),
+            (&wrong, &numbers[1], &web1, &login),
+            (&wrong, &numbers[0], &web1, &login)
+        ]
+    );
+    assert_eq!(refusals(SMALL, "alice"), Some(told));
+    assert_eq!((refusals(SMALL, "bob"), refusals(WEB1, "alice")), (None, None));
+    assert_eq!(scene.sql("SELECT count(*) FROM otp.audit WHERE event = 'refusals-shown' AND caller_uid = 7"), "2");
 }

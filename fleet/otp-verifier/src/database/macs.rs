@@ -10,6 +10,10 @@ use crate::database::tokens::{TokenRow, token_columns};
 use crate::keys::Keys;
 use crate::row_mac::RowOf;
 
+/// What to do about rows that no verifier has written.
+pub(crate) const ALTERED: &str = "look for who writes to the database; remove them: otp-verifier host remove, otp-verifier scope \
+     remove; a token by SQL, as otp_owner: DELETE FROM otp.join_token";
+
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Renewed {

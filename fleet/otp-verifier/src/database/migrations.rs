@@ -2,11 +2,10 @@
 //!
 //! Thirty lines of our own: refinery wants a `tokio_postgres::Client` whose connection another task moves, and links 20 crates.
 
-use std::sync::Arc;
-
 use tokio_postgres::types::ToSql;
 
-use crate::database::{DatabaseError, Servers};
+use crate::database::DatabaseError;
+use crate::database::session::{Session, Unrun};
 
 /// In the order of their numbers. One that was released is never changed.
 const ALL: [(i32, &str); 1] = [(1, include_str!("../../migrations/1_records.sql"))];
@@ -21,10 +20,15 @@ const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(7261146); \
 const DONE: &str = "SELECT coalesce(max(number), 0) FROM public.otp_migration";
 
 /// Brings the tables to the version of this program, as their owner. Returns the numbers that were run.
-pub(crate) fn migrate(servers: &Arc<Servers>) -> Result<Vec<i32>, DatabaseError> {
-    let session = servers.connect()?;
+pub(crate) fn migrate(session: &Session) -> Result<Vec<i32>, DatabaseError> {
     let failed = |number: i32| move |error: String| DatabaseError::Migration(number, error);
-    session.run(BEGIN).map_err(failed(0))?;
+    let run_as = |number: i32, sql: &str| {
+        session.run(sql).map_err(|unrun| match unrun {
+            Unrun::Failed(error) => failed(number)(error),
+            Unrun::Late(why) => DatabaseError::Unconfirmed(why),
+        })
+    };
+    run_as(0, BEGIN)?;
     let rows = session.read(DONE, &[]).map_err(|error| failed(0)(error.to_string()))?;
     let done: i32 = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(i32::MAX);
     let newest = ALL.last().map_or(0, |(number, _)| *number);
@@ -33,18 +37,16 @@ pub(crate) fn migrate(servers: &Arc<Servers>) -> Result<Vec<i32>, DatabaseError>
     }
     let mut run = Vec::new();
     for (number, sql) in ALL.iter().filter(|(number, _)| *number > done) {
-        session.run(sql).map_err(failed(*number))?;
-        session.run(&format!("INSERT INTO public.otp_migration VALUES ({number})")).map_err(failed(*number))?;
+        run_as(*number, sql)?;
+        run_as(*number, &format!("INSERT INTO public.otp_migration VALUES ({number})"))?;
         run.push(*number);
     }
-    session.run("COMMIT").map_err(failed(newest))?;
+    run_as(newest, "COMMIT")?;
     Ok(run)
 }
 
 /// Makes the tables of the audit's next months. Called once a day.
-pub(crate) fn make_months(
-    session: &crate::database::session::Session,
-) -> Result<i32, otp_core::store::error::StoreError> {
+pub(crate) fn make_months(session: &Session) -> Result<i32, otp_core::store::error::StoreError> {
     const SQL: &str = "SELECT current_setting('synchronous_standby_names'), otp.make_months($1)";
     let ahead: &(dyn ToSql + Sync) = &2_i32;
     let row = session.write(SQL, &[ahead])?;

@@ -2,8 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
@@ -23,6 +25,10 @@ pub(crate) struct Session {
     timeline: u32,
     fence: RefCell<watch::Receiver<Fence>>,
     asked: Cell<u64>,
+    /// What a commit waits for, in words.
+    waits_for: String,
+    /// How long an answer is waited for; `None` for a session whose wait another one ends.
+    patience: Cell<Option<Duration>>,
 }
 
 /// What a statement does, and so what a lost answer means.
@@ -30,6 +36,13 @@ pub(crate) struct Session {
 pub(super) enum Purpose {
     Read,
     Write,
+}
+
+/// Why statements of a migration were not run.
+pub(super) enum Unrun {
+    Failed(String),
+    /// They may be in force later.
+    Late(String),
 }
 
 /// Why a statement has no rows.
@@ -46,7 +59,7 @@ pub(super) fn unreadable(what: &str) -> StoreError {
 }
 
 impl Session {
-    pub(super) fn new(servers: &Arc<Servers>, runtime: Engine, link: Link, facts: Facts) -> Self {
+    pub(super) fn new(servers: &Arc<Servers>, runtime: Engine, link: Link, facts: Facts, waits_for: String) -> Self {
         Self {
             runtime,
             link: RefCell::new(Some(link)),
@@ -54,7 +67,15 @@ impl Session {
             timeline: facts.timeline.unwrap_or_default(),
             fence: RefCell::new(servers.fence.subscribe()),
             asked: Cell::new(0),
+            waits_for,
+            patience: Cell::new(None),
         }
+    }
+
+    /// Waits no longer than this for an answer: a command says what it waits for.
+    pub(crate) fn with_patience(self, patience: Duration) -> Self {
+        self.patience.set(Some(patience));
+        self
     }
 
     /// Whether another session is needed.
@@ -84,13 +105,24 @@ impl Session {
         }
     }
 
-    /// Statements of a migration, which nobody waits for.
-    pub(super) fn run(&self, sql: &str) -> Result<(), String> {
-        let mut link = self.link.take().ok_or("the connection is lost")?;
-        let run = self.runtime.block_on(link.run(sql, std::future::pending())).ok_or("the runtime has ended")?;
-        run.map_err(|silence| silence.to_string())?;
-        self.link.replace(Some(link));
-        Ok(())
+    /// Statements of a migration.
+    pub(super) fn run(&self, sql: &str) -> Result<(), Unrun> {
+        let mut link = self.link.take().ok_or_else(|| Unrun::Failed("the connection is lost".into()))?;
+        let until = async {
+            match self.patience.get() {
+                Some(patience) => tokio::time::sleep(patience).await,
+                None => std::future::pending().await,
+            }
+        };
+        match self.runtime.block_on(link.run(sql, until)) {
+            None => Err(Unrun::Failed("the runtime has ended".into())),
+            Some(Err(Silence::GivenUp)) => Err(Unrun::Late(self.late(Purpose::Write))),
+            Some(Err(silence)) => Err(Unrun::Failed(silence.to_string())),
+            Some(Ok(())) => {
+                self.link.replace(Some(link));
+                Ok(())
+            }
+        }
     }
 
     fn is_outdated(&self) -> bool {
@@ -109,12 +141,19 @@ impl Session {
         self.asked.set(self.asked.get().saturating_add(1));
         let mut fence = self.fence.borrow_mut();
         // The other end lives as long as the servers. Without it nothing ends the wait.
+        let is_late = Cell::new(false);
         let outdated = async {
             if fence.wait_for(|fence| self.is_ended_by(*fence)).await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
-        let answer = self.runtime.block_on(link.ask(sql, values, outdated));
+        let until = async {
+            match self.patience.get() {
+                Some(patience) => is_late.set(timeout(patience, outdated).await.is_err()),
+                None => outdated.await,
+            }
+        };
+        let answer = self.runtime.block_on(link.ask(sql, values, until));
         match answer.unwrap_or_else(|| Err(Silence::Broken("the runtime has ended".into()))) {
             Ok(rows) => {
                 self.link.replace(Some(link));
@@ -131,7 +170,17 @@ impl Session {
                 // The server wrote nothing, and may be read-only by now.
                 Err(StoreError::Unreachable(Silence::Refused(refusal).to_string()).into())
             }
+            Err(_) if is_late.get() => Err(self.broken(&self.late(purpose), purpose).into()),
             Err(silence) => Err(self.broken(&silence.to_string(), purpose).into()),
+        }
+    }
+
+    /// What a command that waits no longer says.
+    fn late(&self, purpose: Purpose) -> String {
+        let seconds = self.patience.get().unwrap_or_default().as_secs();
+        match purpose {
+            Purpose::Read => format!("no answer in {seconds} s"),
+            Purpose::Write => format!("not within {seconds} s: {}", self.waits_for),
         }
     }
 

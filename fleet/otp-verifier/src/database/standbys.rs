@@ -80,7 +80,7 @@ fn single(names: &BTreeSet<String>, copiers: &[String]) -> Result<(), Unfit> {
 }
 
 /// The standbys that the primary names, if it waits for every one of them. The grammar is that of syncrep_gram.y.
-fn named(text: &str) -> Result<BTreeSet<String>, Unfit> {
+pub(super) fn named(text: &str) -> Result<BTreeSet<String>, Unfit> {
     let tokens = tokens(text).ok_or_else(|| Unfit::Unreadable(text.to_owned()))?;
     let keyword =
         |token: &Token, word| matches!(token, Token::Name(name, Quoted::No) if name.eq_ignore_ascii_case(word));

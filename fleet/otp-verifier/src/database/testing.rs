@@ -90,9 +90,10 @@ impl Template {
         cluster.sql_in("postgres", 0, ROLES);
         let settings =
             Settings { servers: vec![cluster.url("otp", "otp_owner", 0)], alone: true, ..Settings::default() };
-        let servers = Arc::new(Servers::new(&settings).unwrap());
-        assert_eq!(migrate(&servers).unwrap(), [1]);
-        assert_eq!(migrate(&servers).unwrap(), [0; 0]);
+        let session = Arc::new(Servers::new(&settings).unwrap()).connect().unwrap();
+        assert_eq!(migrate(&session).unwrap(), [1]);
+        assert_eq!(migrate(&session).unwrap(), [0; 0]);
+        drop(session);
         cluster.stop(0, Signal::SIGINT);
         let template = Arc::new(Self(cluster));
         *kept = Arc::downgrade(&template);
@@ -184,6 +185,11 @@ impl Cluster {
     pub(crate) fn freeze(&self, node: usize) {
         self.signal(node, Signal::SIGSTOP);
         self.signal_children(node, Signal::SIGSTOP);
+    }
+
+    pub(crate) fn thaw(&self, node: usize) {
+        self.signal_children(node, Signal::SIGCONT);
+        self.signal(node, Signal::SIGCONT);
     }
 
     fn signal_children(&self, node: usize, signal: Signal) {

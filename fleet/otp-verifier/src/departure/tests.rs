@@ -25,8 +25,8 @@ fn ask(scene: &Scene, key: [u8; 32], name: &str, step: PullStep) -> Result<Value
 }
 
 fn scene() -> Scene {
-    let mut scene = Scene::new().with("alice");
-    scene.fleet.config.export_to = vec![KeyName(HOME), KeyName(OTHER)];
+    let scene = Scene::new().with("alice");
+    scene.fleet.replace_export_to(vec![KeyName(HOME), KeyName(OTHER)]);
     assert!(scene.session.add_host(&scene.fleet.keys(), "home", &HOME, &[Right::Export], None).unwrap());
     assert!(scene.session.add_host(&scene.fleet.keys(), "other", &OTHER, &[Right::Export], None).unwrap());
     scene
@@ -99,12 +99,11 @@ fn seeds_go_to_no_host_without_the_right_export() {
         ("0", &json!(1))
     );
     // Who writes to the database may give rights, and no seed comes by that.
-    let mut scene = scene;
     assert_eq!(
         scene.session.set_rights(&scene.fleet.keys(), "home", &[Right::Export], NewScope::AllUsers).unwrap(),
         Changed::Yes
     );
-    scene.fleet.config.export_to = vec![KeyName(OTHER)];
+    scene.fleet.replace_export_to(vec![KeyName(OTHER)]);
     let (status, error) = ask(&scene, HOME, "alice", PullStep::Take).unwrap_err();
     assert!(
         status == 403 && error.contains("this verifier's configuration does not name the key of host home"),

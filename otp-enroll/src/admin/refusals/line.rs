@@ -1,6 +1,7 @@
 //! A line of ours in a log, read back: a login or a change that was refused.
 
 use otp_core::audit;
+use otp_core::protocol::administration::Refused;
 use serde::Serialize;
 
 /// A login or a change that was refused.
@@ -16,6 +17,9 @@ pub(super) struct Refusal {
     error: Option<String>,
     /// The PAM service.
     service: Option<String>,
+    /// The host of the fleet, where its audit says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
     /// The remote host.
     rhost: Option<String>,
     /// The change that was refused, where it was no login.
@@ -66,6 +70,7 @@ impl Reader {
             failures: value("failures").and_then(|number| number.parse().ok()),
             error,
             service: service.or_else(|| value("service")),
+            host: None,
             rhost: value("rhost"),
             change: value("change"),
             enforced: !line.ends_with(" enforced=no"),
@@ -74,9 +79,15 @@ impl Reader {
 }
 
 impl Refusal {
+    pub(super) fn of_fleet(refused: Refused) -> Self {
+        let Refused { time, why, failures, event, host, service, rhost } = refused;
+        let change = (event != "login").then_some(event);
+        Self { time, why, failures, error: None, service, host, rhost, change, enforced: true }
+    }
+
     /// For people: `wrong (3 in a row), sshd, from 203.0.113.9`.
     pub(super) fn told(&self) -> String {
-        let Self { time: _, why, failures, error, service, rhost, change, enforced } = self;
+        let Self { time: _, why, failures, error, service, host, rhost, change, enforced } = self;
         let mut told = why.clone();
         if let Some(failures) = failures {
             told += &format!(" ({failures} in a row)");
@@ -86,6 +97,9 @@ impl Refusal {
         }
         if let Some(service) = service {
             told += &format!(", {service}");
+        }
+        if let Some(host) = host {
+            told += &format!(" on {host}");
         }
         if let Some(change) = change {
             told += &format!(", change: {change}");
