@@ -78,7 +78,7 @@ example_programs := $(addprefix config/examples/,$(addprefix senders/,gammu smtp
 # The agent and the sender are installed apart, and are off until their sockets are enabled.
 agent_pages := man/otp-agent.8 man/otp-sender.8
 define agent_files
-0755 $(libexecdir)/otp-agent $(release)/otp-agent
+0755 $(bindir)/otp-agent $(release)/otp-agent
 0755 $(libexecdir)/otp-sender $(release)/otp-sender
 0644 $(unitdir)/otp-agent.socket config/systemd/otp-agent.socket
 0644 $(unitdir)/otp-agent.service config/systemd/otp-agent.service
@@ -164,7 +164,7 @@ UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
 SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container podman newcomer tpm cockpit/check cockpit/same) .ci/run fuzz/run mutants/run \
-	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
+	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker %/enroller,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
 	packaging/container/start debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
@@ -495,7 +495,7 @@ install-agent:
 	  echo "$$mode $(DESTDIR)$$target"
 	  case $$source in
 	    man/* | config/systemd/*)
-	      sed 's|/usr/local/libexec/pam_otp|$(libexecdir)|; s|/var/lib/pam_otp|$(statedir)|' "$$source" |
+	      sed 's|/usr/local/bin|$(bindir)|; s|/usr/local/libexec/pam_otp|$(libexecdir)|; s|/var/lib/pam_otp|$(statedir)|' "$$source" |
 	        install -D -m "$$mode" /dev/stdin "$(DESTDIR)$$target" ;;
 	    "$(release)"/*) source=$$(bare "$$source"); install -D -m "$$mode" "$$source" "$(DESTDIR)$$target" ;;
 	    *) install -D -m "$$mode" "$$source" "$(DESTDIR)$$target" ;;

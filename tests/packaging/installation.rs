@@ -43,12 +43,12 @@ const INSTALLED: [&str; 20] = [
 /// And of the agent, which is apart.
 const AGENT: [&str; 10] = [
     "644 /etc/apparmor.d/otp-agent",
+    "755 /usr/bin/otp-agent",
     "644 /usr/lib/systemd/system/otp-agent.service",
     "644 /usr/lib/systemd/system/otp-agent.socket",
     "644 /usr/lib/systemd/system/otp-sender.service",
     "644 /usr/lib/systemd/system/otp-sender.socket",
     "644 /usr/lib/sysusers.d/otp-agent.conf",
-    "755 /usr/libexec/pam_otp/otp-agent",
     "755 /usr/libexec/pam_otp/otp-sender",
     "644 /usr/share/man/man8/otp-agent.8",
     "644 /usr/share/man/man8/otp-sender.8",
@@ -149,7 +149,7 @@ fn the_agent_is_installed_apart_and_taken_away_apart() {
     make("install-agent", dir.path());
     assert_eq!(files(dir.path()), AGENT.map(str::to_owned).into());
     let unit = std::fs::read_to_string(dir.path().join("usr/lib/systemd/system/otp-agent.service")).unwrap();
-    assert!(unit.contains("\nExecStart=/usr/libexec/pam_otp/otp-agent\n"), "{unit}");
+    assert!(unit.contains("\nExecStart=/usr/bin/otp-agent\n"), "{unit}");
     let unit = std::fs::read_to_string(dir.path().join("usr/lib/systemd/system/otp-sender.service")).unwrap();
     assert!(
         unit.contains("\nExecStart=/usr/libexec/pam_otp/otp-sender\nType=exec\nRestart=no\nUser=otp-sender\n"),

@@ -127,6 +127,8 @@ const HOUSE: [(&str, &[&str]); 9] = [
             "work",
             "serve",
             "user",
+            "scope_list",
+            "hosts",
             "init",
             "audit",
             "check",

@@ -18,7 +18,7 @@ use crate::hello;
 use crate::lines::About;
 use crate::memory::Memory;
 use crate::upstream::deadline::Deadline;
-use crate::upstream::{NotOnce, Upstream, UpstreamError};
+use crate::upstream::{self, NotOnce, Upstream, UpstreamError};
 
 /// For an order, with all verifiers that are asked.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -33,6 +33,7 @@ pub(crate) fn to(Question { fleet: asked }: Question, asker: &Asker<'_>, memory:
         return Answered::Failed { error, hint: HINT.to_owned() };
     }
     match asked {
+        Asked::Presence {} => Answered::Present {},
         Asked::Status {} => hello::status(&memory.upstream).map_or_else(no_answer, Answered::Status),
         Asked::WouldAdopt { name } => {
             would_adopt(&name, asker.uid, &memory.upstream).unwrap_or_else(|error| failed(&error))
@@ -102,7 +103,7 @@ fn would_adopt(name: &str, by: u32, upstream: &Upstream) -> Result<Answered, Cor
     let site = Site::load(paths::CONFIG.as_ref())?;
     let account = accounts::account(name)?.ok_or_else(|| CoreError::NoAccount(name.to_owned()))?;
     let authority = FleetAuthority::new(&site, Some(&account), upstream, (by, None), &|_| {});
-    authority.adopt(WOULD_ADOPT).map(Answered::WouldAdopt)
+    Ok(authority.adopt(WOULD_ADOPT)?.map_or_else(no_answer, Answered::WouldAdopt))
 }
 
 /// Has the fleet give up a record. The same question again has the same answer.
@@ -143,9 +144,8 @@ fn note(administration: &Administration, answer: &Answer, by: u32, log: &dyn Fn(
 
 fn no_answer(error: UpstreamError) -> Answered {
     match error {
-        UpstreamError::NotJoined(error) => {
-            Answered::NotJoined { error, hint: "let this host join its fleet: otp-agent join FILE".to_owned() }
-        }
+        UpstreamError::NotJoined(error) => Answered::NotJoined { error, hint: upstream::JOIN.to_owned() },
+        UpstreamError::UnfitFiles(error) => Answered::Failed { error, hint: upstream::CORRECT.to_owned() },
         UpstreamError::Forbidden(Problem { error, hint }) | UpstreamError::Spent(Problem { error, hint }) => {
             Answered::Failed { error: format!("the fleet refuses this host: {error}"), hint }
         }

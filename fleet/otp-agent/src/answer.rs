@@ -21,7 +21,7 @@ use otp_core::value::request_id::RequestId;
 use otp_core::value::time::{Seconds, UnixTime};
 use otp_core::value::user::Account;
 use otp_messages::sending::Sending;
-use otp_wire::ADOPT;
+use otp_wire::{ADOPT, Problem};
 
 use crate::asker::Asker;
 use crate::break_glass::OrBreakGlass;
@@ -32,6 +32,7 @@ use crate::lines::{About, Next};
 use crate::memory::Memory;
 use crate::permission::{self, NotPermitted, Permission};
 use crate::renew;
+use crate::upstream::UpstreamError;
 
 /// The answer to a question. What it says is durable.
 pub(crate) fn to(question: &request::Question, asker: &Asker<'_>, memory: &Memory) -> Reply {
@@ -249,7 +250,7 @@ impl Question<'_> {
         let id = if let Asked::Verdict(id, _) = asked { id.filter(|_| self.is_roots()) } else { None };
         let authority = FleetAuthority::new(site, account, &memory.upstream, (asker.uid, id), &log);
         if let (Asked::Adopt, true) = (asked, self.is_roots()) {
-            return Ok(Reply::Adopted(authority.adopt(ADOPT)?));
+            return Ok(Reply::Adopted(authority.adopt(ADOPT)?.map_err(not_adopted)?));
         }
         if let Asked::Step(request, under_way, through) = *asked {
             return self.step(&authority, request, under_way.cloned(), through);
@@ -386,6 +387,19 @@ impl Question<'_> {
             log_freely(&event, About::Asker(asker.uid), memory);
         }
         Ok(Reply::Login(verdict.words()))
+    }
+}
+
+/// Why the fleet has not taken a record. A refusal is an answer.
+fn not_adopted(error: UpstreamError) -> Unanswered {
+    match error {
+        UpstreamError::Forbidden(Problem { error, hint }) | UpstreamError::Spent(Problem { error, hint }) => {
+            Unanswered { error: format!("the fleet refuses this host: {error}"), hint, is_strangers: false }
+        }
+        error @ (UpstreamError::NotJoined(_)
+        | UpstreamError::UnfitFiles(_)
+        | UpstreamError::Unreachable(_)
+        | UpstreamError::Unusable(_)) => CoreError::from(error).into(),
     }
 }
 

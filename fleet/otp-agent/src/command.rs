@@ -11,7 +11,7 @@ use otp_core::config::paths;
 use otp_core::system::config_file::host_name;
 
 use crate::command_error::CommandError;
-use crate::hello::{self, Found};
+use crate::hello;
 use crate::join::{self, Joining};
 
 const USAGE: &str = "\
@@ -66,11 +66,7 @@ fn carry_out(command: Command) -> Result<Said, CommandError> {
         Command::Hello { json } => {
             only_root("ask the verifiers as this host")?;
             let report = hello::ask()?;
-            let exit_code = match report.found() {
-                Found::All => 0,
-                Found::Some => 1,
-                Found::None => 4,
-            };
+            let exit_code = report.exit_code();
             return Ok(Said { text: if json { report.json() } else { report.text() }, exit_code });
         }
         Command::Join { file, name, replace } => (file, name, replace),

@@ -33,7 +33,7 @@ use otp_wire::{
 
 use crate::budgets::now;
 use crate::upstream::deadline::Deadline;
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::{self, Upstream, UpstreamError};
 
 /// No account has this name: the name service separates the fields of an account with colons. A name that is typed and is no
 /// account here may be one elsewhere in the fleet, whose record is not to be asked about.
@@ -117,7 +117,7 @@ impl<'a> FleetAuthority<'a> {
     }
 
     /// Gives the record of this host to the fleet, or asks what would become of that: by this path.
-    pub(crate) fn adopt(&self, path: &str) -> Result<Adopted, CoreError> {
+    pub(crate) fn adopt(&self, path: &str) -> Result<Result<Adopted, UpstreamError>, CoreError> {
         let missing = || CoreError::NoAccount(NO_ACCOUNT.to_owned());
         let account = self.account.ok_or_else(missing)?;
         let record = self
@@ -129,8 +129,8 @@ impl<'a> FleetAuthority<'a> {
         let id = self.id()?;
         let credentials = Confidential::new(&credentials);
         let question = AdoptQuestion { id, user: self.user(), credentials, state };
-        let answer: AdoptAnswer = self.upstream.ask(path, id, &question, self.deadline(PATIENCE))?;
-        Ok(answer.outcome)
+        let answer = self.upstream.ask::<AdoptAnswer>(path, id, &question, self.deadline(PATIENCE));
+        Ok(answer.map(|answer| answer.outcome))
     }
 
     /// The demand on an account, from what the verifier knows of it.
@@ -206,7 +206,10 @@ impl<'a> FleetAuthority<'a> {
         let (refusal, Problem { error, hint }) = match error {
             UpstreamError::Forbidden(problem) => (Refusal::HostNotPermitted, problem),
             UpstreamError::Spent(problem) => (Refusal::HostBudget, problem),
-            error @ (UpstreamError::NotJoined(_) | UpstreamError::Unreachable(_) | UpstreamError::Unusable(_)) => {
+            error @ (UpstreamError::NotJoined(_)
+            | UpstreamError::UnfitFiles(_)
+            | UpstreamError::Unreachable(_)
+            | UpstreamError::Unusable(_)) => {
                 return Err(error.into());
             }
         };
@@ -227,6 +230,7 @@ impl From<UpstreamError> for CoreError {
     fn from(error: UpstreamError) -> Self {
         let (is_unreachable, why, hint) = match error {
             UpstreamError::NotJoined(why) => (false, why, "let this host join its fleet: see otp-agent(8)"),
+            UpstreamError::UnfitFiles(why) => (false, why, upstream::CORRECT),
             UpstreamError::Unreachable(why) => (true, why, NoAuthority::HINT),
             UpstreamError::Unusable(why) => (false, why, "upgrade the verifiers, and then the agent: see otp-agent(8)"),
             UpstreamError::Forbidden(Problem { error, hint }) | UpstreamError::Spent(Problem { error, hint }) => {

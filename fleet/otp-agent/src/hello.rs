@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use otp_core::audit::value;
 use otp_core::config::paths;
-use otp_core::protocol::administration::{CertificateStatus, FleetStatus, VerifierStatus};
+use otp_core::protocol::administration::{CertificateStatus, FleetStatus, Scope, Service, Standing, VerifierStatus};
 use otp_core::value::time::UnixTime;
 use otp_wire::{HELLO, Hello, Problem};
 
@@ -28,14 +28,6 @@ const CLOSE: u64 = 5;
 #[derive(Debug)]
 pub(crate) struct Report(FleetStatus);
 
-/// How many verifiers answered.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    All,
-    Some,
-    None,
-}
-
 /// Asks the verifiers of the installed configuration.
 pub(crate) fn ask() -> Result<Report, CommandError> {
     let file = Path::new(paths::CONFIG).with_file_name("fleet.toml");
@@ -44,8 +36,10 @@ pub(crate) fn ask() -> Result<Report, CommandError> {
 
 pub(crate) fn ask_by(upstream: &Upstream) -> Result<Report, CommandError> {
     status(upstream).map(Report).map_err(|error| match error {
-        UpstreamError::NotJoined(why) | UpstreamError::Unreachable(why) | UpstreamError::Unusable(why) => {
-            CommandError::failed(why, "let this host join its fleet: otp-agent join FILE")
+        UpstreamError::NotJoined(why) => CommandError::failed(why, upstream::JOIN),
+        UpstreamError::UnfitFiles(why) => CommandError::failed(why, upstream::CORRECT),
+        UpstreamError::Unreachable(why) | UpstreamError::Unusable(why) => {
+            CommandError::failed(why, "see the log of the verifiers")
         }
         UpstreamError::Forbidden(Problem { error, hint }) | UpstreamError::Spent(Problem { error, hint }) => {
             CommandError::refused(error, hint)
@@ -76,28 +70,42 @@ pub(crate) fn status(upstream: &Upstream) -> Result<FleetStatus, UpstreamError> 
 
 fn nothing_of(peer: &Peer) -> VerifierStatus {
     let verifier = peer.verifier.to_string();
-    VerifierStatus { verifier, error: None, version: None, host: None, rights: None, clock_ahead: None }
+    VerifierStatus {
+        verifier,
+        standing: Standing::Silent,
+        error: None,
+        version: None,
+        host: None,
+        rights: None,
+        scope: None,
+        clock_ahead: None,
+    }
 }
 
 fn of_verifier(peer: &Peer, fleet: &Fleet, deadline: Deadline) -> VerifierStatus {
     let none = nothing_of(peer);
     let request = Request::new(HELLO, &none.verifier, None);
     match said(peer.ask(&fleet.identity.tls, &request, deadline)) {
-        Ok(Hello { version, time, host, rights }) => {
+        Ok(Hello { version, time, host, rights, scope }) => {
             let clock_ahead = Some(difference(time, UnixTime::now().0));
-            VerifierStatus { version: Some(version), host: Some(host), rights: Some(rights), clock_ahead, ..none }
+            let (version, host, rights) = (Some(version), Some(host), Some(rights));
+            VerifierStatus { standing: Standing::Serves, version, host, rights, scope, clock_ahead, ..none }
         }
-        Err(error) => VerifierStatus { error: Some(error), ..none },
+        Err((standing, error)) => VerifierStatus { standing, error: Some(error), ..none },
     }
 }
 
-fn said(answer: Result<Answer, NoAnswer>) -> Result<Hello, String> {
-    let answer = answer.map_err(upstream::said)?;
-    if answer.status == 200 {
-        return otp_wire::read(&answer.body);
-    }
+/// A login takes the same answers in the same way: see `upstream`.
+fn said(answer: Result<Answer, NoAnswer>) -> Result<Hello, (Standing, String)> {
+    let answer = answer.map_err(|error| (Standing::Silent, upstream::said(error)))?;
+    let standing = match answer.status {
+        200 => return otp_wire::read(&answer.body).map_err(|error| (Standing::Unusable, error)),
+        403 => Standing::Refuses,
+        503 => Standing::Silent,
+        _ => Standing::Unusable,
+    };
     let problem = otp_wire::read::<Problem>(&answer.body);
-    Err(problem.map_or_else(|_| format!("status {}", answer.status), |problem| problem.error))
+    Err((standing, problem.map_or_else(|_| format!("status {}", answer.status), |problem| problem.error)))
 }
 
 fn difference(there: u64, here: u64) -> i64 {
@@ -106,12 +114,11 @@ fn difference(there: u64, here: u64) -> i64 {
 }
 
 impl Report {
-    pub(crate) fn found(&self) -> Found {
-        let answers = self.0.verifiers.iter().filter(|verifier| verifier.error.is_none()).count();
-        match answers {
-            0 => Found::None,
-            answers if answers == self.0.verifiers.len() => Found::All,
-            _ => Found::Some,
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.0.service() {
+            Service::Whole => 0,
+            Service::Partial | Service::Refused => 1,
+            Service::Unusable | Service::None => 4,
         }
     }
 
@@ -148,7 +155,12 @@ fn line(of: &VerifierStatus) -> String {
         size => format!("its clock is {size} s ahead of the one here"),
     };
     let (version, host) = (value(version), value(host));
-    format!("{name}: version {version}, knows this host as {host}, rights {}; {clock}", rights.join(", "))
+    let scope = match &of.scope {
+        None => String::new(),
+        Some(Scope { name, is_empty: false }) => format!(", for the users of scope {}", value(name)),
+        Some(Scope { name, is_empty: true }) => format!(", for no user: scope {} lists nobody", value(name)),
+    };
+    format!("{name}: version {version}, knows this host as {host}, rights {}{scope}; {clock}", rights.join(", "))
 }
 
 #[cfg(test)]
@@ -159,22 +171,34 @@ mod tests {
     fn a_report_says_what_each_verifier_answers() {
         let answered = |clock_ahead| VerifierStatus {
             verifier: "v1:1".into(),
+            standing: Standing::Serves,
             error: None,
             version: Some("0.1.0".into()),
             host: Some("web-1".into()),
             rights: Some(vec!["login".into(), "\u{1b}[2J".into()]),
+            scope: None,
             clock_ahead: Some(clock_ahead),
         };
-        let silent = || VerifierStatus { error: Some("timed out".into()), ..answered(0) };
+        let fails = |standing| VerifierStatus { standing, error: Some("timed out".into()), ..answered(0) };
+        let silent = || fails(Standing::Silent);
         let certificate =
             || CertificateStatus { until: "2028-11-28T00:00:00Z".into(), days_left: 730, not_renewed: None };
         let report = |verifiers| Report(FleetStatus { host: "web-1".into(), certificate: certificate(), verifiers });
+        let scoped = |is_empty| {
+            let scope = Some(Scope { name: "few".into(), is_empty });
+            report(vec![VerifierStatus { scope, ..answered(0) }]).text()
+        };
         let both = report(vec![answered(-60), silent()]);
         let text = "web-1: the certificate ends on 2028-11-28T00:00:00Z, in 730 days\n\
                     v1:1: version 0.1.0, knows this host as web-1, rights login, \\x1b[2J; its clock is 60 s behind the one \
                     here\nv1:1: timed out\n";
-        assert_eq!((both.text().as_str(), both.found()), (text, Found::Some));
-        assert_eq!((report(vec![answered(5)]).found(), report(vec![silent()]).found()), (Found::All, Found::None));
+        assert_eq!((both.text().as_str(), both.exit_code()), (text, 1));
+        let code = |verifiers| report(verifiers).exit_code();
+        assert_eq!((code(vec![answered(5)]), code(vec![silent()])), (0, 4));
+        assert_eq!(code(vec![silent(), fails(Standing::Refuses)]), 1, "a host that is refused has an answer");
+        assert_eq!(code(vec![silent(), fails(Standing::Unusable)]), 4);
+        assert!(scoped(false).contains(", for the users of scope few;"), "{}", scoped(false));
+        assert!(scoped(true).contains(", for no user: scope few lists nobody;"), "{}", scoped(true));
         assert!(both.json().contains("\"days_left\": 730") && both.json().contains("\"clock_ahead\": -60"));
         assert_eq!((difference(10, 70), difference(70, 10)), (-60, 60));
     }

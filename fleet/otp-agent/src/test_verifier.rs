@@ -274,7 +274,9 @@ impl Shared {
                 let authority = self.authority.lock().unwrap().clone().unwrap();
                 json!({"certificate": authority.signed_for(question.body["request"].as_str().unwrap())})
             }
-            otp_wire::HELLO => json!({"version": "9.9.9", "time": 7, "host": "web-1", "rights": ["login"]}),
+            otp_wire::HELLO => {
+                json!({"version": "9.9.9", "time": 7, "host": "web-1", "rights": ["login"], "scope": null})
+            }
             path => panic!("{path}"),
         }
     }

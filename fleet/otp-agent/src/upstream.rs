@@ -44,11 +44,19 @@ const MOST_TRIES: usize = 16;
 /// How often at most a certificate that could not be renewed is tried to be.
 const RENEWAL: Duration = Duration::from_secs(3600);
 
+/// What to do where this host is in no fleet.
+pub(crate) const JOIN: &str = "let this host join its fleet: otp-agent join FILE";
+
+/// What to do where its files cannot be used.
+pub(crate) const CORRECT: &str = "correct that file: see FILES in otp-agent(8)";
+
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum UpstreamError {
-    /// This host is in no fleet, or its files cannot be used.
+    /// This host is in no fleet.
     NotJoined(String),
+    /// The files of its place in the fleet are there, and cannot be used.
+    UnfitFiles(String),
     /// No verifier answers.
     Unreachable(String),
     /// A verifier answers what cannot be used.
@@ -169,7 +177,12 @@ impl Upstream {
         {
             return Ok(Arc::clone(fleet));
         }
-        let fleet = Arc::new(Fleet::load(&self.fleet, &self.folder).map_err(UpstreamError::NotJoined)?);
+        let unfit = |why| {
+            // All of them are written by joining.
+            let are_there = identity::files(&self.fleet, &self.folder).iter().all(|file| file.exists());
+            if are_there { UpstreamError::UnfitFiles(why) } else { UpstreamError::NotJoined(why) }
+        };
+        let fleet = Arc::new(Fleet::load(&self.fleet, &self.folder).map_err(unfit)?);
         *loaded = Some((stamp, Arc::clone(&fleet)));
         Ok(fleet)
     }

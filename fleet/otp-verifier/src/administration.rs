@@ -47,6 +47,11 @@ pub(crate) fn administer(question: &AdminQuestion, host: &AskingHost<'_>) -> Ans
         Administration::User { name, order } => Answer::Reply(Box::new(about_user(question, name, order, host)?)),
         Administration::Users { after, locked_by } => {
             let after = after.as_deref().unwrap_or_default();
+            if let Some(by) = locked_by
+                && !is_known(by, host)?
+            {
+                return body(&AdminAnswer { id: question.id, answer: Answer::NoHost {} });
+            }
             Answer::Users(users(question, after, locked_by.as_deref(), host)?)
         }
         Administration::Refusals { name } => Answer::Refusals(refusals(question, name, host)?),
@@ -137,7 +142,7 @@ fn users(
         let noted = host.store(&asking).only_note(&asking.account, &host.origin(question.id).note(event));
         noted.map_err(failed)?;
     }
-    if after.contains('\0') || locked_by.is_some_and(|by| by.contains('\0')) {
+    if after.contains('\0') {
         return Err(Failure::malformed("no name has such a letter"));
     }
     let scope = host.host.scope.as_deref();
@@ -179,6 +184,16 @@ fn users(
     }
     // All of them: there may be more after the last one.
     Ok(page)
+}
+
+/// Whether the fleet has a host of this name, or had one that has sent wrong codes. A list of users locked by a name that is
+/// mistyped would be an all-clear.
+fn is_known(by: &str, host: &AskingHost<'_>) -> Result<bool, Failure> {
+    if by.contains('\0') {
+        return Ok(false);
+    }
+    let known = || Ok(host.session.has_host(by)? || !host.session.tried_by(by, "", None)?.is_empty());
+    known().map_err(|error: StoreError| unanswered(host.fleet, &error))
 }
 
 fn is_over(begun: Instant) -> bool {

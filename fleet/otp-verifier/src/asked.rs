@@ -9,6 +9,7 @@ use otp_core::config::settings::Settings;
 use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{Policy, SecondFactor, Terms};
 use otp_core::decision::verify::{Limits, Refusal, Verdict};
+use otp_core::protocol::administration::Scope;
 use otp_core::service::authority::Authority as _;
 use otp_core::service::caller::Caller;
 use otp_core::service::judged::{Bare, counted, judged};
@@ -92,11 +93,19 @@ impl AskingHost<'_> {
         if let Some(trouble) = self.fleet.trouble() {
             return Err(Failure::no_answer(&trouble));
         }
+        let scope = match &self.host.scope {
+            Some(name) => {
+                let has_users = self.session.has_users(name).map_err(|error| unanswered(self.fleet, &error))?;
+                Some(Scope { name: name.clone(), is_empty: !has_users })
+            }
+            None => None,
+        };
         body(&Hello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             time: UnixTime::now().0,
             host: self.host.id.clone(),
             rights: self.host.rights.iter().map(|right| right.word().to_owned()).collect(),
+            scope,
         })
     }
 

@@ -100,12 +100,11 @@ impl AskingHost<'_> {
             return Ok(());
         }
         self.fleet.metrics.not_permitted.add();
-        let Host { id, rights: present, scope, .. } = &self.host;
+        let Host { id, rights: present, .. } = &self.host;
         let wanted: Vec<_> = rights.iter().map(|right| right.word()).collect();
         let error = format!("host {id} does not have the right {}", wanted.join(" or "));
         let all = present.iter().chain(rights.first()).map(|right| right.word()).collect::<Vec<_>>().join(",");
-        let scope = scope.as_ref().map_or_else(String::new, |scope| format!(" --scope {scope}"));
-        let hint = format!("if it is to have it, on a verifier: otp-verifier host rights {id} {all}{scope}");
+        let hint = format!("if it is to have it, on a verifier: otp-verifier host rights {id} {all}");
         Err(Failure::not_permitted(&error, &hint))
     }
 

@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Init(Init),
     /// Make a one-time token for a new host, and print what `otp-agent join` reads
     Token(Token),
-    /// List hosts, add, suspend and remove them
+    /// List hosts, add, suspend and remove them, and set what each may do
     Host {
         #[command(subcommand)]
         command: HostCommand,
@@ -155,9 +155,12 @@ pub(crate) enum HostCommand {
         /// login, enroll (users change their devices there), import (push records), export (pull them), admin
         #[arg(value_delimiter = ',', required = true)]
         rights: Vec<String>,
-        /// The users whom it may ask about; all, if it is not given
+        /// The users whom it may ask about; as before, if it is not given
         #[arg(long, value_name = "SCOPE")]
         scope: Option<String>,
+        /// Let it ask about all users
+        #[arg(long, conflicts_with = "scope")]
+        all_users: bool,
     },
 }
 
@@ -179,6 +182,8 @@ pub(crate) struct AddHost {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum ScopeCommand {
+    /// Users of a scope; all scopes with the hosts that have them, if none is named
+    List { scope: Option<String> },
     /// List a user in a scope
     Add { scope: String, user: String },
     /// Take a user out of a scope

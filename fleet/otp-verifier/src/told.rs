@@ -11,6 +11,12 @@ pub(crate) fn told(line: &str) -> Result<(), Error> {
         .map_err(|error| Error::new(format!("cannot write: {error}"), "nothing else is wrong"))
 }
 
+/// Beside what is printed for another program.
+pub(crate) fn warned(line: &str) -> Result<(), Error> {
+    writeln!(io::stderr(), "otp-verifier: {line}")
+        .map_err(|error| Error::new(format!("cannot write: {error}"), "nothing else is wrong"))
+}
+
 pub(crate) fn told_json<T: Serialize>(value: &T) -> Result<(), Error> {
     let text = serde_json::to_string(value).map_err(|error| Error::new(error.to_string(), "report this"))?;
     told(&text)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use otp_core::codes::hotp_totp::Digits;
 use otp_core::decision::kinds::Kinds;
-use otp_core::protocol::administration::{Administration, Answer, PullStep};
+use otp_core::protocol::administration::{Administration, Answer, PullStep, Scope};
 use otp_core::protocol::request::{Adopted, Confidential, Reply, Request};
 use otp_core::record::credentials::{Outline, Override};
 use otp_core::record::id::DeviceId;
@@ -366,6 +366,9 @@ pub struct Hello {
     pub host: String,
     /// What this host may do.
     pub rights: Vec<String>,
+    /// The list of users whom it may ask about; `None` for all users.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub scope: Option<Scope>,
 }
 
 /// The body of every answer that is not 200.

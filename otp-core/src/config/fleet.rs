@@ -94,12 +94,13 @@ pub fn read(path: &Path, text: &str) -> (Fleet, Vec<ConfigError>) {
         let is_first = |(at, verifier): (usize, _)| !verifiers.iter().take(at).any(|earlier| earlier == verifier);
         verifiers.iter().enumerate().all(is_first).then(|| verifiers.clone())
     });
-    for key in ["host", "verifiers"] {
-        if !top.has(key) {
+    top.end();
+    // A key that is missing is most often one that is misspelt, and named already.
+    if top.errors() == 0 {
+        for key in ["host", "verifiers"].into_iter().filter(|key| !top.has(key)) {
             top.error(&format!("the file needs {key}"));
         }
     }
-    top.end();
     (fleet, errors.into_inner().all)
 }
 
@@ -147,6 +148,8 @@ mod tests {
         {
             assert!(fleet(text).unwrap_err().ends_with(expected), "{:?}", fleet(text));
         }
+        let misspelt = fleet("host = \"a\"\nverifier = [\"a:1\"]\n");
+        assert_eq!(misspelt, Err("/f:2: unknown key verifier; known keys: host, verifiers".into()));
         let text = "host = \"a/b\"\nverifiers = [\"a:1\"]\nport = 1\n";
         let expected = "/f:1: host must be the name of a machine\n/f:3: unknown key port; known keys: host, verifiers";
         assert_eq!(fleet(text), Err(expected.into()));

@@ -74,6 +74,10 @@ pub(super) fn without_comments(text: &str) -> Cow<'_, str> {
     if kept.contains("\"\"\"") || kept.contains("'''") { Cow::Borrowed(text) } else { Cow::Owned(kept) }
 }
 
+/// Keys that are in no table.
+pub(super) const OF_NO_TABLE: [&str; 7] =
+    ["issuer", "language", "state_directory", "seal_keys", "authority", "local", "enforce"];
+
 impl<'t> Source<'t> {
     /// What could be parsed. Text that is no TOML is an error for each place, and what surrounds it is read.
     pub(super) fn document(self) -> Spanned<DeTable<'t>> {
@@ -158,7 +162,15 @@ impl<'t> Section<'t> {
     pub(super) fn end(&self) {
         for key in self.table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref())) {
             let known = self.known.join(", ");
-            let what = format!("unknown key {}{}; known keys: {known}", self.prefix, key.get_ref().escape_debug());
+            let key_here = key.get_ref().as_ref();
+            // Where one appends to a file, the last table goes on.
+            let of_no_table = if !self.prefix.is_empty() && OF_NO_TABLE.contains(&key_here) {
+                format!("; {key_here} comes before the first [table]")
+            } else {
+                String::new()
+            };
+            let what =
+                format!("unknown key {}{}{of_no_table}; known keys: {known}", self.prefix, key_here.escape_debug());
             self.source.note(key.span(), what);
         }
     }

@@ -194,6 +194,11 @@ fn an_unknown_key_is_an_error_at_every_level() {
         ),
         ("[grace]\ncolour = 1", "2: unknown key grace.colour; known keys: for"),
         ("[prompt]\ncolour = 1", "2: unknown key prompt.colour; known keys: code, password_and_code, refused"),
+        // As a line that is appended to a file.
+        (
+            "[prompt]\nlocal = []",
+            "2: unknown key prompt.local; local comes before the first [table]; known keys: code, password_and_code, refused",
+        ),
         (
             "[[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\ncolour = 1",
             "4: unknown key policy.rule.colour; known keys: user, group, service, tty, network, second_factor, required_from, \

@@ -28,6 +28,8 @@ pub enum Asked {
     Pull { name: String, step: PullStep },
     /// How this host and the verifiers are.
     Status {},
+    /// Whether there is an agent: no verifier is asked, and nothing is noted anywhere.
+    Presence {},
 }
 
 /// A step of a record on its way to a host.
@@ -113,6 +115,8 @@ pub enum Answer {
     Reply(Box<Reply>),
     /// To [`Administration::Users`].
     Users(Page),
+    /// To [`Administration::Users`] with `locked_by`: no host goes by this name, and none has sent wrong codes.
+    NoHost {},
     /// To [`Administration::Refusals`], the latest first.
     Refusals(Vec<Refused>),
 }
@@ -172,6 +176,8 @@ pub enum Answered {
     /// To [`Asked::Pull`] with [`PullStep::Arrived`]: whether there was a copy.
     Forgotten(bool),
     Status(FleetStatus),
+    /// To [`Asked::Presence`].
+    Present {},
     /// This host is in no fleet, or its files cannot be used.
     NotJoined {
         error: String,
@@ -214,15 +220,71 @@ pub struct CertificateStatus {
 pub struct VerifierStatus {
     /// As `name:port`.
     pub verifier: String,
-    /// `None` if it answered.
+    pub standing: Standing,
+    /// `None` if it serves this host.
     pub error: Option<String>,
     /// The version of its program.
     pub version: Option<String>,
     /// The id of this host in the fleet.
     pub host: Option<String>,
     pub rights: Option<Vec<String>>,
+    /// The list of users that this host is bound to; `None` for all users.
+    pub scope: Option<Scope>,
     /// Seconds by which its clock is ahead of the one here (negative: behind).
     pub clock_ahead: Option<i64>,
+}
+
+/// How a verifier has taken the question who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    Serves,
+    /// It says that this host may not ask: no break-glass code is good then.
+    Refuses,
+    /// Its answer cannot be used.
+    Unusable,
+    /// It gave no answer, or said that it has none now.
+    Silent,
+}
+
+/// A list of users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scope {
+    pub name: String,
+    /// Whether it lists nobody.
+    pub is_empty: bool,
+}
+
+/// What the verifiers are for this host, all together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Whole,
+    /// Some of them serve it.
+    Partial,
+    /// None does, and one refuses it: its users are refused.
+    Refused,
+    /// None does, and one has answered what cannot be used.
+    Unusable,
+    /// None gives an answer: break-glass codes are good.
+    None,
+}
+
+impl FleetStatus {
+    pub fn service(&self) -> Service {
+        let any = |standing| self.verifiers.iter().any(|verifier| verifier.standing == standing);
+        if self.verifiers.iter().all(|verifier| verifier.standing == Standing::Serves) {
+            Service::Whole
+        } else if any(Standing::Serves) {
+            Service::Partial
+        } else if any(Standing::Refuses) {
+            Service::Refused
+        } else if any(Standing::Unusable) {
+            Service::Unusable
+        } else {
+            Service::None
+        }
+    }
 }
 
 impl UserOrder {

@@ -101,6 +101,7 @@ pub(super) fn would_adopt(user: &str) -> Result<Adopted, CoreError> {
         Answered::Verifier(_)
         | Answered::Status(_)
         | Answered::Record { .. }
+        | Answered::Present {}
         | Answered::Forgotten(_)
         | Answered::Lost { .. } => Err(unintelligible()),
     }

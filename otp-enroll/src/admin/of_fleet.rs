@@ -69,10 +69,11 @@ impl Authority for OfFleet {
                     self.user
                 ),
             }),
-            Answered::Verifier(Answer::Users(_) | Answer::Refusals(_))
+            Answered::Verifier(Answer::Users(_) | Answer::NoHost {} | Answer::Refusals(_))
             | Answered::Status(_)
             | Answered::Record { .. }
             | Answered::WouldAdopt(_)
+            | Answered::Present {}
             | Answered::Forgotten(_) => Err(unintelligible()),
         }
     }
@@ -89,9 +90,18 @@ pub(super) fn each(
 ) -> Result<(), CliError> {
     let mut after = None;
     loop {
-        let locked_by = locked_by.map(str::to_owned);
-        let page = match ask(Asked::Administer(Box::new(Administration::Users { after, locked_by })))? {
+        let users = Administration::Users { after, locked_by: locked_by.map(str::to_owned) };
+        let page = match ask(Asked::Administer(Box::new(users)))? {
             Answered::Verifier(Answer::Users(page)) => page,
+            Answered::Verifier(Answer::NoHost {}) => {
+                return Err(CliError::Reported {
+                    error: format!(
+                        "the fleet has no host {}, and none of that name has sent wrong codes",
+                        locked_by.unwrap_or_default()
+                    ),
+                    hint: "names of hosts, on a verifier: otp-verifier host list".into(),
+                });
+            }
             Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
                 return Err(CliError::Reported { error, hint });
             }
@@ -99,6 +109,7 @@ pub(super) fn each(
             | Answered::Status(_)
             | Answered::Record { .. }
             | Answered::WouldAdopt(_)
+            | Answered::Present {}
             | Answered::Forgotten(_)
             | Answered::Lost { .. } => {
                 return Err(unintelligible().into());
@@ -119,7 +130,8 @@ pub(super) fn refusals(user: &str) -> Result<Vec<Refused>, CliError> {
         Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
             Err(CliError::Reported { error, hint })
         }
-        Answered::Verifier(Answer::Users(_) | Answer::Reply(_))
+        Answered::Verifier(Answer::Users(_) | Answer::Reply(_) | Answer::NoHost {})
+        | Answered::Present {}
         | Answered::Status(_)
         | Answered::Record { .. }
         | Answered::WouldAdopt(_)
@@ -151,9 +163,11 @@ impl Reach<'_> {
             Admin::Export(_) => {
                 Reach::NotYet("export", "a backup of the fleet is one of its database: see docs/fleet.md")
             }
-            Admin::Explain { user, .. } => {
-                Reach::NotYetAbout(user.as_deref().unwrap_or_default(), "explain", "see: otp-enroll admin show USER")
-            }
+            Admin::Explain { user, .. } => Reach::NotYetAbout(
+                user.as_deref().unwrap_or_default(),
+                "explain",
+                "the rules are in [policy] of this host's pam_otp.toml, and what the fleet has of the user in: otp-enroll admin show USER",
+            ),
             Admin::Rename { new, .. } => Reach::NotYetAbout(
                 new,
                 "rename",

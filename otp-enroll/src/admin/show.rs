@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::of_fleet;
 use super::refusals::Refusals;
-use crate::client::Client;
+use crate::client::{Client, account};
 use crate::error::CliError;
 use crate::ui::output::Output;
 use crate::ui::style;
@@ -23,6 +23,11 @@ struct Shown<'a> {
 
 pub(super) fn show(site: &Site, client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
     let status = client.status()?;
+    // A name that is mistyped is no user without a device.
+    let is_blank = !status.enrolled && status.user_override == "none" && status.passcode.is_none();
+    if is_blank && account(&status.user).is_err() {
+        return Err(CliError::NoSuchUser(status.user));
+    }
     let refusals = if site.config.is_of_fleet(&status.user) {
         Refusals::of_fleet(of_fleet::refusals(&status.user)?)
     } else {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::net::TcpListener;
 
 use otp_core::config::fleet::Verifier;
+use otp_core::protocol::administration::Service;
 use otp_core::protocol::request::Confidential;
 use serde_json::{Value, json};
 
@@ -138,6 +139,7 @@ fn a_status_says_what_each_verifier_is_and_renews_a_certificate_that_is_due() {
     let status = hello::status(&host.upstream).unwrap();
     let said: Vec<_> = status.verifiers.iter().map(|verifier| verifier.error.as_deref()).collect();
     assert_eq!(said, [None, Some("suspended")]);
+    assert_eq!(status.service(), Service::Partial);
     assert!(status.verifiers[0].clock_ahead.is_some_and(|ahead| ahead < -1_000_000));
     assert!(status.certificate.not_renewed.is_none());
     // One that ends in two days.

@@ -101,7 +101,10 @@ impl FleetAuthority<'_> {
                 (self.log)(&Event::Failed { user, rhost: None, error: &error, hint: &hint, enforced: true });
                 Ok(Reply::Failed { error, hint })
             }
-            error @ (UpstreamError::NotJoined(_) | UpstreamError::Unreachable(_) | UpstreamError::Unusable(_)) => {
+            error @ (UpstreamError::NotJoined(_)
+            | UpstreamError::UnfitFiles(_)
+            | UpstreamError::Unreachable(_)
+            | UpstreamError::Unusable(_)) => {
                 let error = CoreError::from(error);
                 Err(match (error, lost.hint()) {
                     (CoreError::Authority(why), Some(hint)) if why.is_unreachable => {

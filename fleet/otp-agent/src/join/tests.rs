@@ -9,7 +9,7 @@ use otp_core::protocol::request::Confidential;
 use serde_json::json;
 
 use super::*;
-use crate::hello::{Found, ask_by};
+use crate::hello::ask_by;
 use crate::renew::{if_due, renew};
 use crate::test_verifier::{Authority, For, Say, TestHost, TestVerifier};
 use crate::upstream::Upstream;
@@ -45,7 +45,7 @@ fn a_host_that_has_joined_is_known_and_joins_again_only_when_it_is_told_to() {
     assert_eq!(fs::read_dir(&state).unwrap().count(), 2, "no other file stays");
 
     let report = ask_by(&Upstream::new(&fleet, &state)).unwrap();
-    assert_eq!(report.found(), Found::All);
+    assert_eq!(report.exit_code(), 0);
     assert!(report.text().contains("version 9.9.9, knows this host as web-1, rights login; its clock is "));
 
     let before = fs::read(state.join(IDENTITY)).unwrap();
@@ -54,7 +54,7 @@ fn a_host_that_has_joined_is_known_and_joins_again_only_when_it_is_told_to() {
     assert_eq!(fs::read(state.join(IDENTITY)).unwrap(), before);
     joining(true).join(&invitation).unwrap();
     assert_ne!(fs::read(state.join(IDENTITY)).unwrap(), before);
-    assert_eq!(ask_by(&Upstream::new(&fleet, &state)).unwrap().found(), Found::All);
+    assert_eq!(ask_by(&Upstream::new(&fleet, &state)).unwrap().exit_code(), 0);
 }
 
 #[test]

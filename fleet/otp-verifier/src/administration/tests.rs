@@ -244,7 +244,12 @@ fn the_locks_of_one_host_are_those_that_would_not_be_without_its_wrong_codes() {
     scene.wrong_at("web2", "late", 1, UnixTime::now().after(Seconds(86_400)));
     assert_eq!(scene.listed(DESK, Some("web2")), ["own", "shared"]);
     assert_eq!(scene.listed(DESK, Some("web1")), ["late", "others", "shared", "typo"]);
-    assert_eq!(scene.listed(DESK, Some("web3")), [""; 0]);
+    // A host of the fleet that has sent none. (`web2` is one that is gone, and counts.)
+    assert_eq!(scene.listed(DESK, Some("desk")), [""; 0]);
+    for none in ["web3", "WEB1", "web1\0", ""] {
+        let users = Administration::Users { after: None, locked_by: Some(none.into()) };
+        assert_eq!(scene.ask(DESK, users).unwrap(), json!({"no-host": {}}), "{none:?}");
+    }
     assert!(scene.audit().iter().any(|line| line == "* desk 7 otp-enroll listed-locked"));
     for name in ["own", "shared"] {
         assert_eq!(scene.order(DESK, name, UserOrder::Unlock {}), Ok(json!({"changed": true})));

@@ -40,6 +40,14 @@ pub(crate) struct Asking {
     pub row: Row,
 }
 
+/// What becomes of the scope of a host that is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NewScope<'a> {
+    Kept,
+    AllUsers,
+    Of(&'a str),
+}
+
 /// What became of a change of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Changed {
@@ -149,6 +157,12 @@ impl Session {
         self.read(SQL, &[])?.iter().map(|row| HostRow::read(row, keys).map(|row| row.host)).collect()
     }
 
+    /// Whether there is a host of this name.
+    pub(crate) fn has_host(&self, id: &str) -> Result<bool, StoreError> {
+        let rows = self.read("SELECT EXISTS (SELECT FROM otp.host WHERE id = $1)", &[&id])?;
+        rows.first().map_or(Ok(false), |row| row.try_get(0).map_err(|_| unreadable("of a host")))
+    }
+
     /// Adds a host; `false` if there is one of this name, or with this key.
     pub(crate) fn add_host(
         &self,
@@ -192,10 +206,16 @@ impl Session {
         keys: &Keys,
         id: &str,
         rights: &[Right],
-        scope: Option<&str>,
+        scope: NewScope<'_>,
     ) -> Result<Changed, StoreError> {
-        let (rights, scope) = (rights.to_vec(), scope.map(str::to_owned));
-        self.change_host(keys, id, |host| Host { rights: rights.clone(), scope: scope.clone(), ..host })
+        self.change_host(keys, id, |host| {
+            let scope = match scope {
+                NewScope::Kept => host.scope,
+                NewScope::AllUsers => None,
+                NewScope::Of(scope) => Some(scope.to_owned()),
+            };
+            Host { rights: rights.to_vec(), scope, ..host }
+        })
     }
 
     /// Writes a host anew whose row a verifier has written: what is not changed of it is vouched for again.

@@ -1,6 +1,9 @@
 //! The lists of users to which hosts may be bound. A row that no verifier has written lists nobody.
 
+use std::collections::BTreeMap;
+
 use otp_core::store::error::StoreError;
+use tokio_postgres::{Error, Row};
 
 use crate::database::session::{Session, unreadable};
 use crate::keys::Keys;
@@ -37,6 +40,41 @@ impl Session {
         let mac: Option<Vec<u8>> =
             rows.first().map(|row| row.try_get(0)).transpose().map_err(|_| unreadable("of a scope"))?;
         Ok(InScope::of(keys, Some(scope), user, mac.as_deref()))
+    }
+
+    /// All scopes that list users, with how many.
+    pub(crate) fn scopes(&self) -> Result<BTreeMap<String, i64>, StoreError> {
+        const SQL: &str = "SELECT scope, count(*) FROM otp.scope_user GROUP BY scope";
+        let read = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
+        self.read(SQL, &[])?.iter().map(|row| read(row).map_err(|_: Error| unreadable("of a scope"))).collect()
+    }
+
+    /// The users of a scope, by name, each with whether a verifier has written the row.
+    pub(crate) fn users_of_scope(&self, keys: &Keys, scope: &str) -> Result<Vec<(String, bool)>, StoreError> {
+        const SQL: &str = "SELECT name, mac FROM otp.scope_user WHERE scope = $1 ORDER BY name";
+        let read = |row: &Row| {
+            let (user, mac): (String, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
+            let is_genuine = keys.is_genuine(&RowOf::ScopeUser { scope, user: &user }, &mac);
+            Ok((user, is_genuine))
+        };
+        self.read(SQL, &[&scope])?.iter().map(|row| read(row).map_err(|_: Error| unreadable("of a scope"))).collect()
+    }
+
+    /// Whether a scope lists anybody.
+    pub(crate) fn has_users(&self, scope: &str) -> Result<bool, StoreError> {
+        self.is_any("SELECT EXISTS (SELECT FROM otp.scope_user WHERE scope = $1)", scope)
+    }
+
+    /// Whether a host can still join with this scope.
+    pub(crate) fn has_token_with(&self, scope: &str) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT EXISTS (SELECT FROM otp.join_token \
+             WHERE scope = $1 AND used_by IS NULL AND expires > extract(epoch FROM clock_timestamp()))";
+        self.is_any(SQL, scope)
+    }
+
+    fn is_any(&self, sql: &'static str, scope: &str) -> Result<bool, StoreError> {
+        let rows = self.read(sql, &[&scope])?;
+        rows.first().map_or(Ok(false), |row| row.try_get(0).map_err(|_| unreadable("of a scope")))
     }
 
     /// Lists a user in a scope; `false` if it was listed. A row that no verifier has written is replaced.

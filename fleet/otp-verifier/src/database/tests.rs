@@ -12,7 +12,7 @@ use otp_core::store::{Store, Swap, update};
 use otp_core::testing::alice::{LIMITS, NOTE, NOW, STEP, alice, by_phone, phone, record, shown, token};
 use otp_core::value::time::UnixTime;
 
-use super::hosts::{Changed, Host};
+use super::hosts::{Changed, Host, NewScope};
 use super::macs::{self, Renewed};
 use super::scopes::InScope;
 use super::session::Session;
@@ -441,6 +441,13 @@ fn hosts_join_by_a_token_that_is_used_once() {
     let is_in =
         |host: &Host, user: &str| session.is_in_scope(&keys, host.scope.as_deref(), user).unwrap() == InScope::Yes;
     assert!(is_in(&web1, "alice") && !is_in(&web1, "bob") && is_in(&host("web3", &[], None), "bob"));
+    let all = session.scopes().unwrap();
+    assert_eq!((all.get("staff"), all.len()), (Some(&1), 1));
+    assert_eq!(session.users_of_scope(&keys, "staff").unwrap(), [("alice".to_owned(), true)]);
+    assert!(session.has_users("staff").unwrap() && !session.has_users("staf").unwrap());
+    session.add_token(&keys, &[9; 32], &[Right::Login], Some("later"), 60).unwrap();
+    session.add_token(&keys, &[8; 32], &[Right::Login], Some("ended"), 0).unwrap();
+    assert!(session.has_token_with("later").unwrap() && !session.has_token_with("ended").unwrap());
     assert!(session.remove_from_scope("staff", "alice").unwrap() && !is_in(&web1, "alice"));
     assert!(web1.may(Right::Login) && !web1.may(Right::Admin));
     assert_eq!(session.suspend(&keys, "web1").unwrap(), Changed::Yes);
@@ -448,7 +455,15 @@ fn hosts_join_by_a_token_that_is_used_once() {
     let suspended = session.host(&keys, &[1; 32]).unwrap().unwrap();
     assert!(!suspended.is_active && !suspended.may(Right::Login));
     assert_eq!(session.resume(&keys, "web1").unwrap(), Changed::Yes);
-    assert_eq!(session.set_rights(&keys, "web1", &[Right::Enroll], None).unwrap(), Changed::Yes);
+    let scope_with = |rights: &[Right], scope| {
+        assert_eq!(session.set_rights(&keys, "web1", rights, scope).unwrap(), Changed::Yes);
+        session.host(&keys, &[1; 32]).unwrap().unwrap().scope
+    };
+    assert_eq!(scope_with(&[Right::Login, Right::Admin], NewScope::Kept).as_deref(), Some("staff"));
+    assert_eq!(scope_with(&[Right::Login], NewScope::Of("few")).as_deref(), Some("few"));
+    assert_eq!(scope_with(&[Right::Login], NewScope::Kept).as_deref(), Some("few"));
+    assert_eq!(scope_with(&[Right::Enroll], NewScope::AllUsers), None);
+    assert_eq!(scope_with(&[Right::Enroll], NewScope::Kept), None);
     let ids: Vec<_> = session.hosts(&keys).unwrap().into_iter().map(|host| (host.id, host.rights)).collect();
     assert_eq!(ids, [("web1".into(), vec![Right::Enroll]), ("web3".into(), vec![Right::Login])]);
     assert!(!session.add_host(&keys, "web1", &[8; 32], &[], None).unwrap() && !session.is_broken());
@@ -513,7 +528,11 @@ fn who_writes_to_the_database_gives_a_host_nothing() {
         let (keys, id) = (keys(&[1]), host.id.as_str());
         assert_eq!(rows.session.suspend(&keys, id).unwrap(), Changed::Altered, "{sql}");
         assert_eq!(rows.session.resume(&keys, id).unwrap(), Changed::Altered, "{sql}");
-        assert_eq!(rows.session.set_rights(&keys, id, &[Right::Login], None).unwrap(), Changed::Altered, "{sql}");
+        assert_eq!(
+            rows.session.set_rights(&keys, id, &[Right::Login], NewScope::AllUsers).unwrap(),
+            Changed::Altered,
+            "{sql}"
+        );
         let altered = macs::altered(&rows.session, &keys).unwrap();
         assert_eq!(altered, [format!("host {id}")], "{sql}");
         assert!(rows.session.remove_host(id).unwrap());

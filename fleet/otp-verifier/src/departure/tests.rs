@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::administration::tests::Scene;
 use crate::asked::Asked;
 use crate::config::KeyName;
-use crate::database::hosts::Changed;
+use crate::database::hosts::{Changed, NewScope};
 use crate::right::Right;
 use otp_core::value::request_id::RequestId;
 use otp_wire::{PullQuestion, User};
@@ -82,12 +82,15 @@ fn a_copy_is_given_again_until_the_user_has_another_device_and_giving_it_again_t
 fn seeds_go_to_no_host_without_the_right_export() {
     let scene = scene();
     for right in [Right::Login, Right::Enroll, Right::Import, Right::Admin] {
-        assert_eq!(scene.session.set_rights(&scene.fleet.keys(), "home", &[right], None).unwrap(), Changed::Yes);
+        assert_eq!(
+            scene.session.set_rights(&scene.fleet.keys(), "home", &[right], NewScope::AllUsers).unwrap(),
+            Changed::Yes
+        );
         let error = "host home does not have the right export".to_owned();
         assert_eq!(ask(&scene, HOME, "alice", PullStep::Take), Err((403, error)));
     }
     assert_eq!(
-        scene.session.set_rights(&scene.fleet.keys(), "home", &[Right::Export], Some("few")).unwrap(),
+        scene.session.set_rights(&scene.fleet.keys(), "home", &[Right::Export], NewScope::Of("few")).unwrap(),
         Changed::Yes
     );
     assert_eq!(ask(&scene, HOME, "bob", PullStep::Take).map_err(|(status, _)| status), Err(403));
@@ -96,8 +99,10 @@ fn seeds_go_to_no_host_without_the_right_export() {
         ("0", &json!(1))
     );
     // Who writes to the database may give rights, and no seed comes by that.
-
-    assert_eq!(scene.session.set_rights(&scene.fleet.keys(), "home", &[Right::Export], None).unwrap(), Changed::Yes);
+    assert_eq!(
+        scene.session.set_rights(&scene.fleet.keys(), "home", &[Right::Export], NewScope::AllUsers).unwrap(),
+        Changed::Yes
+    );
     scene.fleet.replace_export_to(vec![KeyName(OTHER)]);
     let (status, error) = ask(&scene, HOME, "alice", PullStep::Take).unwrap_err();
     assert!(

@@ -6,13 +6,12 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use nix::unistd::{Group, User};
+use otp_core::config::Keeper;
 use otp_core::config::agent_hosts::AgentHost;
 use otp_core::config::paths;
 use otp_core::error::{CoreError, HelperError};
-use otp_core::service::agent_authority::AgentAuthority;
-use otp_core::service::authority::Authority;
+use otp_core::service::agent_administration::is_present;
 use otp_core::system::config_file::Site;
-use otp_core::value::login_context::LoginContext;
 
 use super::finding::Finding;
 
@@ -20,6 +19,8 @@ use super::finding::Finding;
 pub(super) struct Agent {
     state: State,
     hosts: Vec<AgentHost>,
+    /// Whether logins need it, of users whose record a fleet keeps.
+    serves_fleet: bool,
 }
 
 /// Whether there is an agent.
@@ -47,19 +48,19 @@ const ENABLE: &str = "systemctl enable --now otp-agent.socket (package otp-agent
 impl Agent {
     /// Of a configuration that it does not read: it reads the installed one.
     pub(super) fn of_another_site() -> Self {
-        Self { state: State::ReadsAnother, hosts: Vec::new() }
+        Self { state: State::ReadsAnother, hosts: Vec::new(), serves_fleet: false }
     }
 
-    /// Asks it. This is its configuration.
+    /// Asks whether it is there: what a login asks would be one, in the audit of a fleet. This is its configuration.
     pub(super) fn of(site: &Site) -> Self {
-        // Any user will do: what root may ask is the same for all.
-        let answer = AgentAuthority { user: "root" }.demand(&LoginContext::default());
-        Self { state: State::of(answer.as_ref().err()), hosts: site.agent_hosts().unwrap_or_default() }
+        let answer = is_present();
+        let (hosts, serves_fleet) = (site.agent_hosts().unwrap_or_default(), site.config.authority == Keeper::Fleet);
+        Self { state: State::of(answer.as_ref().err()), hosts, serves_fleet }
     }
 
     #[cfg(test)]
     pub(super) fn with(state: State, hosts: Vec<AgentHost>) -> Self {
-        Self { state, hosts }
+        Self { state, hosts, serves_fleet: false }
     }
 
     fn answers(&self) -> bool {
@@ -157,7 +158,12 @@ impl Agent {
             [] => "it answers root and each user about themselves; no service is named in [[agent.host]]".to_owned(),
             named => format!("it answers root, each user about themselves, and {}", named.join("; ")),
         };
-        findings.push(Finding::note("agent", what, "to turn it off: systemctl disable --now otp-agent.socket"));
+        let fix = if self.serves_fleet {
+            "keep otp-agent.socket enabled: users who are not in local cannot log in without it"
+        } else {
+            "to turn it off: systemctl disable --now otp-agent.socket"
+        };
+        findings.push(Finding::note("agent", what, fix));
     }
 }
 
@@ -246,6 +252,17 @@ mod tests {
         for state in [State::Off, State::Silent, State::ReadsAnother] {
             assert!(Agent::with(state, hosts()).for_root().is_err_and(|no| !no.why.is_empty() && !no.fix.is_empty()));
         }
+    }
+
+    #[test]
+    fn on_a_host_of_a_fleet_the_agent_is_not_turned_off() {
+        let fix = |serves_fleet| {
+            let mut findings = Vec::new();
+            Agent { serves_fleet, ..Agent::with(State::Answers, vec![]) }.look_at(&mut findings);
+            findings.pop().unwrap().fix
+        };
+        assert!(fix(false).starts_with("to turn it off"));
+        assert!(!fix(true).contains("disable") && fix(true).contains("keep otp-agent.socket enabled"), "{}", fix(true));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A host of a fleet: whether it has joined, which verifiers serve it, its certificate and clock, and who could not get in if the
 //! fleet were gone.
 
-use otp_core::protocol::administration::{CertificateStatus, FleetStatus, VerifierStatus};
+use nix::unistd::User;
+use otp_core::protocol::administration::{CertificateStatus, FleetStatus, Scope, Service, Standing, VerifierStatus};
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 
@@ -21,28 +22,30 @@ pub(super) fn look_at(
     output: &Output,
     findings: &mut Vec<Finding>,
 ) -> Result<(), CliError> {
-    match status() {
-        Ok(status) => findings.extend(of_status(&status)),
+    let status = status();
+    match &status {
+        Ok(status) => findings.extend(of_status(status)),
         Err(NoStatus::NotJoined { error, hint }) => {
             let what = format!(
                 "this host has not joined a fleet, and authority = \"fleet\": users whose record the fleet keeps cannot log in: \
                  {error}"
             );
-            findings.push(Finding::fault(FLEET, what, &hint));
+            findings.push(Finding::fault(FLEET, what, hint));
         }
         Err(NoStatus::Failed { error, hint }) => {
             let what = format!("users whose record the fleet keeps cannot log in: {error}");
-            findings.push(Finding::fault(FLEET, what, &hint));
+            findings.push(Finding::fault(FLEET, what, hint));
         }
     }
-    findings.extend(of_people(&People::of(site, store, output)?));
+    findings.extend(of_people(&People::of(site, store, status.as_ref().ok(), output)?));
+    findings.extend(of_local(&site.config.local, |name| matches!(User::from_name(name), Ok(None))));
     Ok(())
 }
 
 fn of_status(status: &FleetStatus) -> Vec<Finding> {
     let mut findings: Vec<Finding> = of_certificate(&status.certificate).into_iter().collect();
-    findings.extend(of_verifiers(&status.verifiers));
-    for VerifierStatus { verifier, clock_ahead, rights, .. } in &status.verifiers {
+    findings.extend(of_verifiers(status));
+    for VerifierStatus { verifier, host, clock_ahead, rights, scope, .. } in &status.verifiers {
         let ahead = clock_ahead.unwrap_or_default();
         if ahead.unsigned_abs() > CLOSE {
             let (size, how) = (ahead.unsigned_abs(), if ahead < 0 { "ahead of" } else { "behind" });
@@ -52,10 +55,29 @@ fn of_status(status: &FleetStatus) -> Vec<Finding> {
                        admin fleet status";
             findings.push(Finding::warning(FLEET, what, fix));
         }
-        if rights.as_ref().is_some_and(|rights| !rights.iter().any(|right| right == "login")) {
+        let known_as = host.as_ref().unwrap_or(&status.host);
+        if *known_as != status.host {
+            let what =
+                format!("fleet.toml says that this host is {}, and {verifier} knows it as {known_as}", status.host);
+            let fix = format!("write host = \"{known_as}\" there: logs and orders name the host as the fleet does");
+            findings.push(Finding::warning(FLEET, what, &fix));
+        }
+        if let Some(rights) = rights.as_ref().filter(|rights| !rights.iter().any(|right| right == "login")) {
             let what =
                 "this host does not have the right login: no user whose record the fleet keeps can log in".to_owned();
-            let fix = format!("on a verifier: otp-verifier host rights {} login", status.host);
+            let all: Vec<_> = std::iter::once("login").chain(rights.iter().map(String::as_str)).collect();
+            let fix = format!("on a verifier: otp-verifier host rights {known_as} {}", all.join(","));
+            findings.push(Finding::fault(FLEET, what, &fix));
+        }
+        if let Some(Scope { name, is_empty: true }) = scope {
+            let what = format!(
+                "the scope of this host, {name}, lists nobody: no user whose record the fleet keeps can log in"
+            );
+            let fix = format!(
+                "on a verifier: otp-verifier scope add {name} USER, or let it ask about all: otp-verifier host rights \
+                               {known_as} {} --all-users",
+                rights.as_ref().map_or_else(String::new, |rights| rights.join(","))
+            );
             findings.push(Finding::fault(FLEET, what, &fix));
         }
     }
@@ -87,36 +109,76 @@ fn of_certificate(certificate: &CertificateStatus) -> Option<Finding> {
     }
 }
 
-fn of_verifiers(verifiers: &[VerifierStatus]) -> Option<Finding> {
+fn of_verifiers(status: &FleetStatus) -> Option<Finding> {
+    let FleetStatus { host, verifiers, .. } = status;
     let said = |verifier: &VerifierStatus| verifier.error.as_ref().map(|why| format!("{}: {why}", verifier.verifier));
-    let silent: Vec<String> = verifiers.iter().filter_map(said).collect();
+    let failing = || verifiers.iter().filter(|verifier| verifier.standing != Standing::Serves);
+    let all: Vec<String> = failing().filter_map(said).collect();
+    let refusing: Vec<String> =
+        failing().filter(|verifier| verifier.standing == Standing::Refuses).filter_map(said).collect();
     let fix = "see `systemctl status otp-verifier` there, the network between, and `otp-verifier host list`";
-    if silent.is_empty() {
-        None
-    } else if silent.len() == verifiers.len() {
-        let what = format!(
-            "no verifier serves this host: only users in local, and those with break-glass codes, can log in: {}",
-            some(&silent)
-        );
-        Some(Finding::fault(FLEET, what, fix))
-    } else {
-        let what =
-            format!("{} of {} verifiers do not serve this host: {}", silent.len(), verifiers.len(), some(&silent));
-        Some(Finding::warning(FLEET, what, fix))
+    match status.service() {
+        Service::Whole => None,
+        Service::Partial => {
+            let what = format!("{} of {} verifiers do not serve this host: {}", all.len(), verifiers.len(), some(&all));
+            Some(Finding::warning(FLEET, what, fix))
+        }
+        Service::Refused => {
+            let what = format!(
+                "the fleet refuses this host: only users in local can log in, and no break-glass code is good: {}",
+                some(&refusing)
+            );
+            let fix = format!(
+                "on a verifier: otp-verifier host list; a host that is suspended there: otp-verifier host resume {host}; one that is not \
+                 there joins again: otp-agent join --replace FILE, with what `otp-verifier token` prints"
+            );
+            Some(Finding::fault(FLEET, what, &fix))
+        }
+        Service::Unusable => {
+            let what = format!("no verifier serves this host: only users in local can log in: {}", some(&all));
+            Some(Finding::fault(FLEET, what, fix))
+        }
+        Service::None => {
+            let what = format!(
+                "no verifier answers: only users in local, and those with break-glass codes, can log in: {}",
+                some(&all)
+            );
+            Some(Finding::fault(FLEET, what, fix))
+        }
     }
 }
 
 fn of_people(people: &People) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let People { not_pushed, kept_out, let_in } = people;
+    let People { not_pushed, also_in_fleet, unasked, kept_out, let_in } = people;
+    let have = |names: &[String]| if names.len() == 1 { "one user has" } else { "users have" };
     if !not_pushed.is_empty() {
-        let whom = if not_pushed.len() == 1 { "one user has" } else { "users have" };
         let what = format!(
-            "{whom} a record on this host that the fleet does not have: they are asked for a code, and none lets them in: {}",
+            "{} a record on this host that the fleet does not have: they are asked for a code, and none lets them in: {}",
+            have(not_pushed),
             some(not_pushed)
         );
-        let fix = "otp-enroll admin fleet push; where that says that the fleet has other devices of a user: otp-enroll admin fleet \
-                   discard USER removes the record here";
+        findings.push(Finding::warning(FLEET, what, "otp-enroll admin fleet push"));
+    }
+    if !also_in_fleet.is_empty() {
+        let what = format!(
+            "{} a record on this host and another one in the fleet: codes of the fleet's devices let them in, and those of this \
+             host do not: {}",
+            have(also_in_fleet),
+            some(also_in_fleet)
+        );
+        let fix = "otp-enroll admin fleet push joins them where the devices are the same; where the fleet has other ones: otp-enroll \
+                   admin fleet discard USER removes the record here";
+        findings.push(Finding::warning(FLEET, what, fix));
+    }
+    if !unasked.is_empty() {
+        let what = format!(
+            "{} a record on this host that was not pushed: no code lets them in, unless the fleet has another record of them: {}",
+            have(unasked),
+            some(unasked)
+        );
+        let fix = "otp-enroll admin fleet push --dry-run says what the fleet has, on a host with the right import; otp-enroll admin \
+                   fleet push gives it the records; where it has other devices: otp-enroll admin fleet discard USER";
         findings.push(Finding::warning(FLEET, what, fix));
     }
     let fix = "otp-enroll admin break-glass USER makes codes for that; accounts in local keep their records here";
@@ -131,6 +193,23 @@ fn of_people(people: &People) -> Vec<Finding> {
     findings
 }
 
+/// The accounts whose records stay on this host.
+fn of_local(local: &[String], is_none: impl Fn(&str) -> bool) -> Vec<Finding> {
+    let none: Vec<String> = local.iter().filter(|name| is_none(name)).cloned().collect();
+    let mut findings = Vec::new();
+    if !none.is_empty() {
+        let what = format!("local names accounts that this host does not have: {}", some(&none));
+        findings.push(Finding::warning(FLEET, what, "correct the names in local of pam_otp.toml"));
+    }
+    if !local.iter().any(|name| name == "root") {
+        let what =
+            "root is not in local: where no verifier answers, root cannot log in with a code of a device".to_owned();
+        let fix = "add root to local of pam_otp.toml, and enroll a device here: otp-enroll --user root";
+        findings.push(Finding::warning(FLEET, what, fix));
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::finding::Severity;
@@ -139,10 +218,12 @@ mod tests {
     fn verifier(name: &str, error: Option<&str>, clock_ahead: i64) -> VerifierStatus {
         VerifierStatus {
             verifier: name.into(),
+            standing: if error.is_some() { Standing::Silent } else { Standing::Serves },
             error: error.map(str::to_owned),
             version: Some("0.1.0".into()),
             host: Some("web1".into()),
             rights: Some(vec!["login".into()]),
+            scope: None,
             clock_ahead: Some(clock_ahead),
         }
     }
@@ -186,7 +267,7 @@ mod tests {
     #[test]
     fn verifiers_that_do_not_answer_and_clocks_that_differ_are_named() {
         let silent = |name| verifier(name, Some("timed out"), 0);
-        let none = "no verifier serves this host: only users in local, and those with break-glass codes, can log in: \
+        let none = "no verifier answers: only users in local, and those with break-glass codes, can log in: \
                     v1:1: timed out, v2:1: timed out";
         let some = "1 of 2 verifiers do not serve this host: v1:1: timed out";
         let ahead = "the clock of this host is 16 s ahead of that of v2:1, by which codes are judged";
@@ -200,11 +281,69 @@ mod tests {
     }
 
     #[test]
+    fn break_glass_codes_are_promised_where_no_verifier_has_answered_and_nowhere_else() {
+        let of_standing = |all: &[Standing]| {
+            let verifiers = all.iter().map(|standing| VerifierStatus {
+                standing: *standing,
+                error: Some(format!("{standing:?}").to_lowercase()),
+                ..verifier("v:1", None, 0)
+            });
+            of(99, None, verifiers.collect())
+        };
+        for (all, what) in [
+            (
+                [Standing::Silent, Standing::Silent],
+                "no verifier answers: only users in local, and those with break-glass codes, can log in: v:1: silent, v:1: silent",
+            ),
+            (
+                [Standing::Silent, Standing::Refuses],
+                "the fleet refuses this host: only users in local can log in, and no break-glass code is good: v:1: refuses",
+            ),
+            (
+                [Standing::Unusable, Standing::Silent],
+                "no verifier serves this host: only users in local can log in: v:1: unusable, v:1: silent",
+            ),
+        ] {
+            assert_eq!(of_standing(&all), [(Severity::Fault, what.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn a_fix_takes_no_right_away_and_a_scope_of_nobody_is_a_fault() {
+        let certificate = || CertificateStatus { until: "2026-12-24".into(), days_left: 99, not_renewed: None };
+        let found = |of: VerifierStatus| {
+            of_status(&FleetStatus { host: "web1".into(), certificate: certificate(), verifiers: vec![of] })
+        };
+        let without = found(VerifierStatus { rights: Some(vec!["admin".into()]), ..verifier("v1:1", None, 0) });
+        assert_eq!(without[0].fix, "on a verifier: otp-verifier host rights web1 login,admin");
+        let few = |is_empty| {
+            let scope = Some(Scope { name: "few".into(), is_empty });
+            found(VerifierStatus { scope, ..verifier("v1:1", None, 0) })
+        };
+        assert!(few(false).is_empty());
+        assert_eq!(few(true)[0].severity, Severity::Fault);
+        assert!(few(true)[0].fix.ends_with("otp-verifier host rights web1 login --all-users"), "{}", few(true)[0].fix);
+        let other = found(VerifierStatus { host: Some("web2".into()), ..verifier("v1:1", None, 0) });
+        assert_eq!(other[0].what, "fleet.toml says that this host is web1, and v1:1 knows it as web2");
+    }
+
+    #[test]
+    fn local_is_held_against_the_accounts_of_the_host() {
+        let found = |local: &[&str]| {
+            let local: Vec<String> = local.iter().map(|name| (*name).to_owned()).collect();
+            of_local(&local, |name| name == "rooot").into_iter().map(|finding| finding.what).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&["root", "ann"]), [""; 0]);
+        let root = "root is not in local: where no verifier answers, root cannot log in with a code of a device";
+        assert_eq!(found(&["rooot"]), ["local names accounts that this host does not have: rooot", root]);
+    }
+
+    #[test]
     fn who_could_not_get_in_is_counted_and_the_first_are_named() {
         let told = |not_pushed: &[&str], kept_out: usize, let_in| {
             let not_pushed = not_pushed.iter().map(|name| (*name).to_owned()).collect();
             let kept_out = (0..kept_out).map(|number| format!("u{number}")).collect();
-            let found = of_people(&People { not_pushed, kept_out, let_in });
+            let found = of_people(&People { not_pushed, kept_out, let_in, ..People::default() });
             found.into_iter().map(|finding| (finding.severity, finding.what)).collect::<Vec<_>>()
         };
         assert_eq!(told(&[], 0, 0), []);
@@ -214,5 +353,16 @@ mod tests {
         let pushed = "one user has a record on this host that the fleet does not have: they are asked for a code, and none lets \
                       them in: ann";
         assert_eq!(told(&["ann"], 1, 0), [(Severity::Warning, pushed.into()), (Severity::Warning, none.into())]);
+        let of = |known: &[&str], unasked: &[&str]| {
+            let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            let people =
+                People { also_in_fleet: names(known), unasked: names(unasked), let_in: 1, ..People::default() };
+            of_people(&people).remove(0)
+        };
+        // The fleet's devices of these users are good, and a push alone may not help.
+        let conflict = of(&["ann"], &[]);
+        assert!(conflict.what.contains("codes of the fleet's devices let them in"), "{}", conflict.what);
+        assert!(conflict.fix.contains("admin fleet discard USER"), "{}", conflict.fix);
+        assert!(of(&[], &["ann"]).what.contains("unless the fleet has another record of them"));
     }
 }

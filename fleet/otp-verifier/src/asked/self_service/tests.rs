@@ -19,7 +19,7 @@ use crate::answered::of_no_host;
 use crate::asked::Asked;
 use crate::authority::Authority;
 use crate::config::Config;
-use crate::database::hosts::Changed;
+use crate::database::hosts::{Changed, NewScope};
 use crate::database::session::Session;
 use crate::database::testing::Cluster;
 use crate::fleet::Fleet;
@@ -457,10 +457,16 @@ fn a_host_for_logins_adds_no_device_but_the_first_for_a_passcode() {
     let code = shown(&self::seed(&offer.reply));
     let go_on = |key| scene.ask(1, key, question(3, confirm(&code), offer.under_way.as_ref()));
     assert!(said(&go_on(LOGIN).map_err(|failure| failure.error).unwrap().reply).starts_with("what is under way was"));
-    scene.verifiers[0].session.set_rights(&scene.verifiers[0].fleet.keys(), "web1", &[Right::Login], None).unwrap();
+    scene.verifiers[0]
+        .session
+        .set_rights(&scene.verifiers[0].fleet.keys(), "web1", &[Right::Login], NewScope::AllUsers)
+        .unwrap();
     assert_eq!(refused(go_on(WEB)).0, 403);
     assert!(!seed.is_empty());
-    scene.verifiers[0].session.set_rights(&scene.verifiers[0].fleet.keys(), "web1", &[Right::Import], None).unwrap();
+    scene.verifiers[0]
+        .session
+        .set_rights(&scene.verifiers[0].fleet.keys(), "web1", &[Right::Import], NewScope::AllUsers)
+        .unwrap();
     let (status, error, _) = refused(scene.ask(0, WEB, question(5, Request::Status {}, None)));
     assert_eq!((status, error.as_str()), (403, "host web1 does not have the right login or enroll"));
 }
@@ -549,7 +555,7 @@ fn a_question_that_is_none_of_self_service_and_a_user_out_of_scope_are_refused()
     }
     scene.verifiers[0]
         .session
-        .set_rights(&scene.verifiers[0].fleet.keys(), "web1", &[Right::Enroll], Some("few"))
+        .set_rights(&scene.verifiers[0].fleet.keys(), "web1", &[Right::Enroll], NewScope::Of("few"))
         .unwrap();
     let (status, error, _) = refused(scene.ask(0, WEB, question(1, ENROLL, None)));
     assert_eq!((status, error.as_str()), (403, "host web1 may not ask about this user"));
