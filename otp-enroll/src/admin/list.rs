@@ -15,7 +15,8 @@ use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
 
 use super::accounts::{self, Names, Shell};
-use super::explain::{self, Outcome};
+use super::foreseen::{Outcome, at_fault, foresee};
+use super::known_user::KnownUser;
 use crate::error::CliError;
 use crate::language;
 use crate::ui::listing::Listing;
@@ -211,7 +212,7 @@ pub(super) fn without_device(
                     | CoreError::NoEnrollmentHere
                     | CoreError::NoLookHere),
                 ) => {
-                    return Err(explain::at_fault(site, error));
+                    return Err(at_fault(site, error));
                 }
                 Err(error @ (CoreError::Store(_) | CoreError::NoAccount(_))) => {
                     faults = faults.saturating_add(1);
@@ -237,7 +238,8 @@ fn outcome(
     if record.as_ref().is_some_and(Record::is_enrolled) {
         return Ok(None);
     }
-    Ok(Some(explain::foresee(site, store, account, record.as_ref(), place, now)?.outcome))
+    let known = KnownUser::of_record(site, record.as_ref(), place, now);
+    Ok(Some(foresee(site, store, account, &known, place, now)?.outcome))
 }
 
 fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
