@@ -11,7 +11,9 @@ use otp_core::value::user::Account;
 use serde::Serialize;
 
 use super::foreseen::{Foreseen, Outcome, at_fault, foresee};
+use super::host_in_fleet::HostInFleet;
 use super::known_user::KnownUser;
+use super::of_fleet;
 use crate::error::CliError;
 use crate::ui::layout;
 use crate::ui::output::Output;
@@ -58,12 +60,17 @@ pub(super) fn explain(
     output: &Output,
 ) -> Result<(), CliError> {
     let PamFiles { has_line, offered, remark } = files;
-    let record = store.read(account).map_err(CoreError::from)?;
     let place = &LoginContext { enroll: offered.unwrap_or(true), ..place.clone() };
-    let now = UnixTime::now();
-    let known = KnownUser::of_record(site, record.as_ref(), place, now);
+    let (host, now) = (HostInFleet::default(), UnixTime::now());
+    let known = if site.config.is_of_fleet(account.name.as_str()) {
+        let status = of_fleet::client(site, account.clone()).status()?;
+        KnownUser::of_fleet(Some(&status), &host, place)?
+    } else {
+        KnownUser::of_record(site, store.read(account).map_err(CoreError::from)?.as_ref(), place, now)
+    };
     let foreseen = foresee(site, store, account, &known, place, now);
-    let Foreseen { ruling, has_device, outcome, former_name } = foreseen.map_err(|error| at_fault(site, error))?;
+    let Foreseen { ruling, has_device, outcome, former_name, may_be_remembered } =
+        foreseen.map_err(|error| at_fault(site, error))?;
     let outcome = outcome.if_offered(*offered);
     let rule = match ruling.source {
         Source::Rule(number) => number.checked_sub(1).and_then(|place| site.config.settings.policy.rules.get(place)),
@@ -93,6 +100,16 @@ pub(super) fn explain(
         ] {
             output.advise(&layout::escaped(&line))?;
         }
+    }
+    if outcome == Outcome::NotPushed {
+        let line =
+            format!("To give the record of this host to the fleet: otp-enroll admin fleet push {}", account.name);
+        output.advise(&layout::escaped(&line))?;
+    }
+    if may_be_remembered {
+        output.advise(
+            "If the fleet remembers this address (grace), no code is asked for: its verifiers alone know that.",
+        )?;
     }
     if let Some(remark) = remark {
         output.advise(&layout::escaped(remark))?;
@@ -148,6 +165,9 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
         (Outcome::Renamed, true) => {
             "asked for a code and refused: the account has the number of a record whose account is gone"
         }
+        (Outcome::NotPushed, true) => {
+            "asked for a code and refused: this host has a record of the user, and the fleet, whose record counts, has none"
+        }
         (Outcome::Refused, true) if !explained.accepted_kinds.hold(Kinds::TOTP) => {
             "asked for a code and refused: the user has no device, and none that is accepted can be set up there"
         }
@@ -160,6 +180,7 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
             | Outcome::Refused
             | Outcome::KindNotAccepted
             | Outcome::Renamed
+            | Outcome::NotPushed
             | Outcome::Passcode
             | Outcome::NoPasscode,
             false,

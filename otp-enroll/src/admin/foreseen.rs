@@ -6,6 +6,7 @@ use otp_core::decision::policy::{Ruling, SecondFactor};
 use otp_core::error::CoreError;
 use otp_core::service::demanded::{demanded, ruling};
 use otp_core::service::renaming;
+use otp_core::store::Store as _;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
@@ -13,7 +14,7 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
 
-use super::known_user::KnownUser;
+use super::known_user::{Keeper, KnownUser};
 use crate::error::CliError;
 
 /// The result of a login while refusals are enforced.
@@ -28,6 +29,8 @@ pub(super) enum Outcome {
     KindNotAccepted,
     /// A code is asked for, and the account, which was renamed, is refused.
     Renamed,
+    /// A code is asked for, and refused: this host has a record of the user, and the fleet, whose record counts, has none.
+    NotPushed,
     /// The passcode is asked for that an administrator issued; then enrollment during the login, where that is offered.
     Passcode,
     /// A passcode is asked for, and the user has none that is good.
@@ -49,6 +52,8 @@ pub(super) struct Foreseen {
     pub(super) outcome: Outcome,
     /// The name under which the account had a record, if it was renamed.
     pub(super) former_name: Option<UserName>,
+    /// Whether the user is not asked if the fleet remembers the address of the login, which its verifiers alone know.
+    pub(super) may_be_remembered: bool,
 }
 
 impl Outcome {
@@ -63,29 +68,47 @@ pub(super) fn foresee(
     site: &Site,
     store: &FileStore,
     account: &Account,
-    user: &KnownUser,
+    user: &KnownUser<'_>,
     place: &LoginContext,
     now: UnixTime,
 ) -> Result<Foreseen, CoreError> {
-    let KnownUser { before, kinds, has_passcode, remembered } = *user;
+    let KnownUser { before, kinds, has_passcode, keeper } = user;
     let ruling = ruling(&site.config.settings.policy, account, before.user_override, place, now)?;
-    let demand = demanded(ruling, before.devices, &|| site.sent_kinds(), place, || Ok(remembered))?;
-    let has_device = kinds != Kinds::NONE;
+    let may_enroll = ruling.second_factor == SecondFactor::Enroll && place.enroll && *kinds == Kinds::NONE;
+    let needs_passcode = ruling.passcode || (may_enroll && user.needs_passcode()?);
+    let ruling = Ruling { passcode: needs_passcode, ..ruling };
+    let demand = demanded(ruling, before.devices, &|| user.sends(site), place, || Ok(user.remembered()))?;
+    let has_device = *kinds != Kinds::NONE;
     let is_accepted = kinds.and(ruling.devices) != Kinds::NONE;
     let is_asked = ruling.second_factor != SecondFactor::Skip;
-    let former_name = if before.is_blank && is_asked { renaming::former_name(store, account)? } else { None };
+    let (former_name, waits) = match keeper {
+        Keeper::Host { .. } if before.is_blank && is_asked => (renaming::former_name(store, account)?, false),
+        Keeper::Host { .. } => (None, false),
+        Keeper::Fleet(_) => (None, before.is_blank && waits_here(store, account)),
+    };
     let outcome = match demand {
         _ if former_name.is_some() => Outcome::Renamed,
+        _ if waits => Outcome::NotPushed,
         Demand::Nothing(_) => Outcome::NotAsked,
         Demand::Grace { .. } => Outcome::Grace,
         Demand::Enroll(_) => Outcome::Enroll,
         Demand::Code { .. } if is_accepted => Outcome::Asked,
-        Demand::Code { .. } | Demand::Passcode(_) if has_passcode => Outcome::Passcode,
+        Demand::Code { .. } | Demand::Passcode(_) if *has_passcode => Outcome::Passcode,
         Demand::Passcode(_) => Outcome::NoPasscode,
         Demand::Code { .. } if has_device => Outcome::KindNotAccepted,
         Demand::Code { .. } => Outcome::Refused,
     };
-    Ok(Foreseen { ruling, has_device, outcome, former_name })
+    let may_be_remembered = matches!(keeper, Keeper::Fleet(_))
+        && outcome == Outcome::Asked
+        && place.address().is_some()
+        && ruling.devices.hold(*kinds);
+    Ok(Foreseen { ruling, has_device, outcome, former_name, may_be_remembered })
+}
+
+/// Whether this host has a record of a user whom the fleet does not know: the agent lets no such user in. One that cannot be read
+/// counts.
+fn waits_here(store: &FileStore, account: &Account) -> bool {
+    store.outline(account).map_or(true, |outline| outline.is_some_and(|outline| outline.binds()))
 }
 
 /// Names the rule that makes the decision impossible, if it is one.

@@ -42,6 +42,7 @@ impl Refused {
             Outcome::KindNotAccepted => self.of_other_kinds.entry(ruling.devices).or_default(),
             Outcome::Asked
             | Outcome::Renamed
+            | Outcome::NotPushed
             | Outcome::Passcode
             | Outcome::Enroll
             | Outcome::EnrollIfOffered
