@@ -78,6 +78,7 @@ fn nothing_of(peer: &Peer) -> VerifierStatus {
         host: None,
         rights: None,
         scope: None,
+        sends: None,
         clock_ahead: None,
     }
 }
@@ -86,10 +87,10 @@ fn of_verifier(peer: &Peer, fleet: &Fleet, deadline: Deadline) -> VerifierStatus
     let none = nothing_of(peer);
     let request = Request::new(HELLO, &none.verifier, None);
     match said(peer.ask(&fleet.identity.tls, &request, deadline)) {
-        Ok(Hello { version, time, host, rights, scope }) => {
+        Ok(Hello { version, time, host, rights, scope, sends }) => {
             let clock_ahead = Some(difference(time, UnixTime::now().0));
             let (version, host, rights) = (Some(version), Some(host), Some(rights));
-            VerifierStatus { standing: Standing::Serves, version, host, rights, scope, clock_ahead, ..none }
+            VerifierStatus { standing: Standing::Serves, version, host, rights, scope, sends, clock_ahead, ..none }
         }
         Err((standing, error)) => VerifierStatus { standing, error: Some(error), ..none },
     }
@@ -177,6 +178,7 @@ mod tests {
             host: Some("web-1".into()),
             rights: Some(vec!["login".into(), "\u{1b}[2J".into()]),
             scope: None,
+            sends: None,
             clock_ahead: Some(clock_ahead),
         };
         let fails = |standing| VerifierStatus { standing, error: Some("timed out".into()), ..answered(0) };

@@ -275,7 +275,7 @@ impl Shared {
                 json!({"certificate": authority.signed_for(question.body["request"].as_str().unwrap())})
             }
             otp_wire::HELLO => {
-                json!({"version": "9.9.9", "time": 7, "host": "web-1", "rights": ["login"], "scope": null})
+                json!({"version": "9.9.9", "time": 7, "host": "web-1", "rights": ["login"], "scope": null, "sends": null})
             }
             path => panic!("{path}"),
         }

@@ -106,6 +106,7 @@ impl AskingHost<'_> {
             host: self.host.id.clone(),
             rights: self.host.rights.iter().map(|right| right.word().to_owned()).collect(),
             scope,
+            sends: self.fleet.sends,
         })
     }
 

@@ -369,6 +369,9 @@ pub struct Hello {
     /// The list of users whom it may ask about; `None` for all users.
     #[serde(deserialize_with = "Option::deserialize")]
     pub scope: Option<Scope>,
+    /// The kinds of device to which the fleet sends codes; `None` if there are none.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub sends: Option<Kinds>,
 }
 
 /// The body of every answer that is not 200.

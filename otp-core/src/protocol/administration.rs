@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::decision::kinds::Kinds;
 use crate::protocol::request::{
     Adopted, Confidential, DeviceOrder, Order, PasscodeOrder, Reply, Request, Status, Token,
 };
@@ -230,6 +231,8 @@ pub struct VerifierStatus {
     pub rights: Option<Vec<String>>,
     /// The list of users that this host is bound to; `None` for all users.
     pub scope: Option<Scope>,
+    /// The kinds of device to which it sends codes; `None` if there are none.
+    pub sends: Option<Kinds>,
     /// Seconds by which its clock is ahead of the one here (negative: behind).
     pub clock_ahead: Option<i64>,
 }

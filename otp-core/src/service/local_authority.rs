@@ -20,7 +20,7 @@ use crate::service::accepted_devices;
 use crate::service::administration;
 use crate::service::authority::Authority;
 use crate::service::caller::Caller;
-use crate::service::demanded::{Known, demanded, outline, remembered, ruling};
+use crate::service::demanded::{demanded, outline, remembered, ruling};
 use crate::service::device_orders;
 use crate::service::enrollment::Entropy;
 use crate::service::judged::{Bare, counted, judged};
@@ -378,23 +378,6 @@ impl<S: Store> Authority for LocalAuthority<'_, S> {
     fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
         self.request_at(request, UnixTime::now())
     }
-}
-
-/// The ruling and demand of a login, for administration, which has read the record already. A renamed account is refused
-/// whatever the demand is: see [`renaming::former_name`].
-pub fn foresee(
-    site: &Site,
-    account: &Account,
-    record: Option<&Record>,
-    login: &LoginContext,
-    now: UnixTime,
-) -> Result<(Ruling, Demand), CoreError> {
-    let settings = &site.config.settings;
-    let known = Known::of(record.map(|record| record.credentials.outline()).as_ref());
-    let ruling = ruling(&settings.policy, account, known.user_override, login, now)?;
-    let grace = login.address().zip(settings.grace);
-    let remembered = || Ok(record.zip(grace).and_then(|(record, (from, length))| record.remembered(from, length, now)));
-    Ok((ruling, demanded(ruling, known.devices, &|| site.sent_kinds(), login, remembered)?))
 }
 
 #[cfg(test)]

@@ -47,6 +47,23 @@ impl UnixTime {
     }
 }
 
+impl UnixTime {
+    /// Reads what is written for a time; `None` for every other text.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut numbers = text.split(['-', 'T', ':', 'Z']).map(|number| number.parse().ok());
+        let mut next = || numbers.next().flatten();
+        let time = if text.ends_with('Z') {
+            let day = Self::midnight(next()?, next()?, next()?)?;
+            let (hours, minutes, seconds) = (next()?, next()?, next()?);
+            let length = |number: u64, unit| number.checked_mul(unit).map(Seconds);
+            day.after(length(hours, 3600)?).after(length(minutes, 60)?).after(Seconds(seconds))
+        } else {
+            Self(next()?)
+        };
+        Some(time).filter(|time| time.to_string() == text)
+    }
+}
+
 /// ISO 8601 in UTC: `2026-11-21T08:30:00Z`. Beyond the year 9999, the bare number of seconds.
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,6 +147,23 @@ mod tests {
             (u64::MAX, "18446744073709551615"),
         ] {
             assert_eq!(UnixTime(seconds).to_string(), text);
+            assert_eq!(UnixTime::read(text), Some(UnixTime(seconds)), "{text}");
+        }
+        for odd in [
+            "",
+            "Z",
+            "+7",
+            "1970-01-01",
+            "1970-01-01T00:00:00",
+            "1970-01-01T00:00Z",
+            "1970-01-01T24:00:00Z",
+            "1970-1-01T00:00:00Z",
+            "2027-02-29T00:00:00Z",
+            "1970-01-01 00:00:00Z",
+            "2026-11-21T08:30:00ZZ",
+            "2026-11-21T99999999999999999:30:00Z",
+        ] {
+            assert_eq!(UnixTime::read(odd), None, "{odd}");
         }
     }
 

@@ -1,106 +1,23 @@
-//! Which rule decides about a login, and its result, by the functions that the module uses.
+//! Which rule decides about a login, and its result, in words.
 
-use otp_core::decision::demand::Demand;
 use otp_core::decision::kinds::Kinds;
-use otp_core::decision::policy::{Ruling, SecondFactor, Source};
+use otp_core::decision::policy::{SecondFactor, Source};
 use otp_core::error::CoreError;
-use otp_core::record::Record;
-use otp_core::service::{local_authority, renaming};
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
-use otp_core::value::user::{Account, UserName};
+use otp_core::value::user::Account;
 use serde::Serialize;
 
+use super::foreseen::{Foreseen, Outcome, at_fault, foresee};
+use super::host_in_fleet::HostInFleet;
+use super::known_user::KnownUser;
+use super::of_fleet;
 use crate::error::CliError;
 use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::ui::style;
-
-/// The result of a login while refusals are enforced.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Outcome {
-    /// A code is asked for.
-    Asked,
-    /// A code is asked for, and the user has no device.
-    Refused,
-    /// A code is asked for, and the policy accepts no device of the user.
-    KindNotAccepted,
-    /// A code is asked for, and the account, which was renamed, is refused.
-    Renamed,
-    /// The passcode is asked for that an administrator issued; then enrollment during the login, where that is offered.
-    Passcode,
-    /// A passcode is asked for, and the user has none that is good.
-    NoPasscode,
-    /// Enrollment during the login.
-    Enroll,
-    /// Enrollment during the login if the PAM line offers it, which is not known; else a refusal.
-    EnrollIfOffered,
-    /// Grace: a code was accepted from the same address a while ago.
-    Grace,
-    /// Nothing is asked.
-    NotAsked,
-}
-
-/// The result of a login that has not happened.
-pub(super) struct Foreseen {
-    pub(super) ruling: Ruling,
-    pub(super) has_device: bool,
-    pub(super) outcome: Outcome,
-    /// The name under which the account had a record, if it was renamed.
-    pub(super) former_name: Option<UserName>,
-}
-
-impl Outcome {
-    /// For a service whose PAM file does not tell whether its line offers enrollment.
-    pub(super) fn if_offered(self, offered: Option<bool>) -> Self {
-        if self == Self::Enroll && offered.is_none() { Self::EnrollIfOffered } else { self }
-    }
-}
-
-/// Predicts a login of a user with this record.
-pub(super) fn foresee(
-    site: &Site,
-    store: &FileStore,
-    account: &Account,
-    record: Option<&Record>,
-    place: &LoginContext,
-    now: UnixTime,
-) -> Result<Foreseen, CoreError> {
-    let (ruling, demand) = local_authority::foresee(site, account, record, place, now)?;
-    let has_device = record.is_some_and(Record::is_enrolled);
-    let is_accepted = record.is_some_and(|record| record.credentials.has_device_of(ruling.devices));
-    let has_passcode = record.is_some_and(|record| record.has_passcode_for(&place.service, now));
-    let is_asked = ruling.second_factor != SecondFactor::Skip;
-    let former_name =
-        if record.is_none_or(Record::is_blank) && is_asked { renaming::former_name(store, account)? } else { None };
-    let outcome = match demand {
-        _ if former_name.is_some() => Outcome::Renamed,
-        Demand::Nothing(_) => Outcome::NotAsked,
-        Demand::Grace { .. } => Outcome::Grace,
-        Demand::Enroll(_) => Outcome::Enroll,
-        Demand::Code { .. } if is_accepted => Outcome::Asked,
-        Demand::Code { .. } | Demand::Passcode(_) if has_passcode => Outcome::Passcode,
-        Demand::Passcode(_) => Outcome::NoPasscode,
-        Demand::Code { .. } if has_device => Outcome::KindNotAccepted,
-        Demand::Code { .. } => Outcome::Refused,
-    };
-    Ok(Foreseen { ruling, has_device, outcome, former_name })
-}
-
-/// Names the rule that makes the decision impossible, if it is one.
-pub(super) fn at_fault(site: &Site, error: CoreError) -> CliError {
-    let CoreError::UnknownGroup(group) = &error else { return error.into() };
-    match site.config.settings.policy.rules.iter().find(|rule| rule.group.as_ref() == Some(group)) {
-        Some(rule) => CliError::Reported {
-            error: format!("{}:{}: {error}: logins that reach this rule are refused", site.path.display(), rule.line),
-            hint: error.hint().to_owned(),
-        },
-        None => error.into(),
-    }
-}
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -143,10 +60,17 @@ pub(super) fn explain(
     output: &Output,
 ) -> Result<(), CliError> {
     let PamFiles { has_line, offered, remark } = files;
-    let record = store.read(account).map_err(CoreError::from)?;
     let place = &LoginContext { enroll: offered.unwrap_or(true), ..place.clone() };
-    let foreseen = foresee(site, store, account, record.as_ref(), place, UnixTime::now());
-    let Foreseen { ruling, has_device, outcome, former_name } = foreseen.map_err(|error| at_fault(site, error))?;
+    let (host, now) = (HostInFleet::default(), UnixTime::now());
+    let known = if site.config.is_of_fleet(account.name.as_str()) {
+        let status = of_fleet::client(site, account.clone()).status()?;
+        KnownUser::of_fleet(Some(&status), &host, place)?
+    } else {
+        KnownUser::of_record(site, store.read(account).map_err(CoreError::from)?.as_ref(), place, now)
+    };
+    let foreseen = foresee(site, store, account, &known, place, now);
+    let Foreseen { ruling, has_device, outcome, former_name, may_be_remembered } =
+        foreseen.map_err(|error| at_fault(site, error))?;
     let outcome = outcome.if_offered(*offered);
     let rule = match ruling.source {
         Source::Rule(number) => number.checked_sub(1).and_then(|place| site.config.settings.policy.rules.get(place)),
@@ -176,6 +100,16 @@ pub(super) fn explain(
         ] {
             output.advise(&layout::escaped(&line))?;
         }
+    }
+    if outcome == Outcome::NotPushed {
+        let line =
+            format!("To give the record of this host to the fleet: otp-enroll admin fleet push {}", account.name);
+        output.advise(&layout::escaped(&line))?;
+    }
+    if may_be_remembered {
+        output.advise(
+            "If the fleet remembers this address (grace), no code is asked for: its verifiers alone know that.",
+        )?;
     }
     if let Some(remark) = remark {
         output.advise(&layout::escaped(remark))?;
@@ -231,6 +165,9 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
         (Outcome::Renamed, true) => {
             "asked for a code and refused: the account has the number of a record whose account is gone"
         }
+        (Outcome::NotPushed, true) => {
+            "asked for a code and refused: this host has a record of the user, and the fleet, whose record counts, has none"
+        }
         (Outcome::Refused, true) if !explained.accepted_kinds.hold(Kinds::TOTP) => {
             "asked for a code and refused: the user has no device, and none that is accepted can be set up there"
         }
@@ -243,6 +180,7 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
             | Outcome::Refused
             | Outcome::KindNotAccepted
             | Outcome::Renamed
+            | Outcome::NotPushed
             | Outcome::Passcode
             | Outcome::NoPasscode,
             false,

@@ -1,10 +1,8 @@
 //! How this host stands in its fleet: verifiers, certificate, and who could not get in without them.
 
 use otp_core::config::Keeper;
-use otp_core::error::CoreError;
-use otp_core::protocol::administration::{Answered, Asked, FleetStatus, Scope, Service, VerifierStatus};
+use otp_core::protocol::administration::{FleetStatus, Scope, Service, VerifierStatus};
 use otp_core::protocol::request::Adopted;
-use otp_core::service::agent_administration::ask;
 use otp_core::service::break_glass::BreakGlass;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
@@ -13,50 +11,13 @@ use serde::Serialize;
 
 use super::doctor::finding::some;
 use super::fleet::would_adopt;
-use super::of_fleet::unintelligible;
+use super::fleet_told::{NoStatus, status};
 use super::{accounts, doctor, list};
 use crate::error::CliError;
 use crate::ui::output::Output;
 
 /// Seconds that clocks may differ without a word.
 pub(super) const CLOSE: u64 = 15;
-
-/// Why there is no status.
-pub(super) enum NoStatus {
-    NotJoined {
-        error: String,
-        hint: String,
-    },
-    /// The agent gives none.
-    Failed {
-        error: String,
-        hint: String,
-    },
-}
-
-/// Asks the agent, which waits for no verifier longer than three seconds.
-pub(super) fn status() -> Result<FleetStatus, NoStatus> {
-    match ask(Asked::Status {}) {
-        Ok(Answered::Status(status)) => Ok(status),
-        Ok(Answered::NotJoined { error, hint }) => Err(NoStatus::NotJoined { error, hint }),
-        Ok(Answered::Failed { error, hint }) => Err(NoStatus::Failed { error, hint }),
-        Ok(
-            Answered::Verifier(_)
-            | Answered::Lost { .. }
-            | Answered::Record { .. }
-            | Answered::Present {}
-            | Answered::Forgotten(_)
-            | Answered::WouldAdopt(_),
-        ) => Err(NoStatus::of(&unintelligible())),
-        Err(error) => Err(NoStatus::of(&error)),
-    }
-}
-
-impl NoStatus {
-    fn of(error: &CoreError) -> Self {
-        Self::Failed { error: error.to_string(), hint: error.hint().to_owned() }
-    }
-}
 
 /// Whom a fleet that is gone would keep out, and whom it does not know yet.
 #[derive(Debug, Default, Serialize)]
@@ -245,6 +206,7 @@ mod tests {
             host: Some("web1".into()),
             rights: Some(vec!["login".into(), "admin".into()]),
             scope: Some(Scope { name: "few".into(), is_empty: true }),
+            sends: None,
             clock_ahead: Some(clock_ahead),
         }
     }

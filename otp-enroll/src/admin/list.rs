@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use otp_core::config::Keeper;
 use otp_core::decision::verify::Limits;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{DeviceStatus, Status};
@@ -15,7 +16,9 @@ use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
 
 use super::accounts::{self, Names, Shell};
-use super::explain::{self, Outcome};
+use super::fleet_users::{FleetUsers, Found};
+use super::foreseen::{Outcome, at_fault, foresee};
+use super::known_user::KnownUser;
 use crate::error::CliError;
 use crate::language;
 use crate::ui::listing::Listing;
@@ -175,6 +178,7 @@ pub(super) fn without_device(
     let enforced = site.config.settings.enforce;
     let now = UnixTime::now();
     let names = names.answer(output)?;
+    let fleet = &if site.config.authority == Keeper::Fleet { FleetUsers::ask(output)? } else { FleetUsers::default() };
     let width = widest(&names);
     let mut faults = 0usize;
     Listing::of(output, |listing| {
@@ -188,35 +192,19 @@ pub(super) fn without_device(
             }
             let Some(account) = accounts::person(name, shell)? else { continue };
             let user = account.name.as_str();
-            match outcome(site, store, &account, &place, now) {
-                Ok(None) => {}
-                Ok(Some(outcome)) => {
+            match without(site, store, fleet, &account, &place, now)? {
+                Without::HasDevice => {}
+                Without::Foreseen(outcome) => {
                     let outcome = outcome.if_offered(offered);
                     let without = WithoutDevice { user, service, outcome, enforced };
                     let text = outcome_text(outcome, enforced);
                     listing.result(&mut progress, &without, || format!("{user:<width$}  {text}"))?;
                 }
-                Err(
-                    error @ (CoreError::Config(_)
-                    | CoreError::UnknownGroup(_)
-                    | CoreError::Names { .. }
-                    | CoreError::NoAnswer { .. }
-                    | CoreError::Limit(_)
-                    | CoreError::Entropy
-                    | CoreError::Helper(_)
-                    | CoreError::Agent(_)
-                    | CoreError::Authority(_)
-                    | CoreError::NotSent(..)
-                    | CoreError::Privileges
-                    | CoreError::NoEnrollmentHere
-                    | CoreError::NoLookHere),
-                ) => {
-                    return Err(explain::at_fault(site, error));
-                }
-                Err(error @ (CoreError::Store(_) | CoreError::NoAccount(_))) => {
+                Without::Unusable { error, hint } => {
                     faults = faults.saturating_add(1);
-                    let unusable = Unusable { file: user, error: error.to_string(), hint: error.hint() };
-                    listing.result(&mut progress, &unusable, || format!("{user:<width$}  unusable: {error}"))?;
+                    let unusable = Unusable { file: user, error, hint: &hint };
+                    listing
+                        .result(&mut progress, &unusable, || format!("{user:<width$}  unusable: {}", unusable.error))?;
                 }
             }
         }
@@ -225,24 +213,71 @@ pub(super) fn without_device(
     if faults == 0 { Ok(()) } else { Err(CliError::Unusable(faults)) }
 }
 
-/// The result of a login; none for a user with a device.
-fn outcome(
+/// What there is to list of a user.
+enum Without {
+    HasDevice,
+    Foreseen(Outcome),
+    /// What is known of the user cannot be used.
+    Unusable {
+        error: String,
+        hint: String,
+    },
+}
+
+/// Of a user whose record the fleet keeps, it is `fleet` that knows.
+fn without(
     site: &Site,
     store: &FileStore,
+    fleet: &FleetUsers,
     account: &Account,
     place: &LoginContext,
     now: UnixTime,
-) -> Result<Option<Outcome>, CoreError> {
-    let record = store.read(account)?;
-    if record.as_ref().is_some_and(Record::is_enrolled) {
-        return Ok(None);
+) -> Result<Without, CliError> {
+    let known = if site.config.is_of_fleet(account.name.as_str()) {
+        match fleet.find(site, account, place)? {
+            Found::HasDevice => return Ok(Without::HasDevice),
+            Found::HasNone(known) => known,
+            Found::Unusable { error, hint } => return Ok(Without::Unusable { error, hint }),
+        }
+    } else {
+        match store.read(account).map_err(CoreError::from) {
+            Ok(Some(record)) if record.is_enrolled() => return Ok(Without::HasDevice),
+            Ok(record) => KnownUser::of_record(site, record.as_ref(), place, now),
+            Err(error) => return unusable(site, error),
+        }
+    };
+    match foresee(site, store, account, &known, place, now) {
+        Ok(foreseen) => Ok(Without::Foreseen(foreseen.outcome)),
+        Err(error) => unusable(site, error),
     }
-    Ok(Some(explain::foresee(site, store, account, record.as_ref(), place, now)?.outcome))
+}
+
+/// What is wrong with the record of one user; the others have every other fault, too.
+fn unusable(site: &Site, error: CoreError) -> Result<Without, CliError> {
+    match error {
+        CoreError::Store(_) | CoreError::NoAccount(_) => {
+            Ok(Without::Unusable { error: error.to_string(), hint: error.hint().to_owned() })
+        }
+        CoreError::Config(_)
+        | CoreError::UnknownGroup(_)
+        | CoreError::Names { .. }
+        | CoreError::NoAnswer { .. }
+        | CoreError::Limit(_)
+        | CoreError::Entropy
+        | CoreError::Helper(_)
+        | CoreError::Agent(_)
+        | CoreError::Authority(_)
+        | CoreError::NotSent(..)
+        | CoreError::Privileges
+        | CoreError::NoEnrollmentHere
+        | CoreError::NoLookHere => Err(at_fault(site, error)),
+    }
 }
 
 fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
     match outcome {
         Outcome::Renamed if enforced => "refused: it was renamed (otp-enroll admin doctor)",
+        Outcome::NotPushed if enforced => "refused: its record is not the fleet's yet (otp-enroll admin fleet push)",
         Outcome::Asked | Outcome::Grace | Outcome::Refused | Outcome::KindNotAccepted if enforced => "refused",
         Outcome::Passcode if enforced => "asked for the passcode that was issued",
         Outcome::NoPasscode if enforced => "refused: it has no passcode (otp-enroll admin issue)",
@@ -251,6 +286,7 @@ fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
         | Outcome::Refused
         | Outcome::KindNotAccepted
         | Outcome::Renamed
+        | Outcome::NotPushed
         | Outcome::Passcode
         | Outcome::NoPasscode => "let in (enforce = false), else refused",
         Outcome::Enroll if enforced => "led through enrollment",

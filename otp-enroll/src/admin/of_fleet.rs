@@ -153,21 +153,15 @@ enum Reach<'a> {
 }
 
 impl Reach<'_> {
-    const LIST: &'static str = "on a verifier: otp-verifier user list";
-
     fn of(command: &Admin) -> Reach<'_> {
         match command {
-            Admin::List { without_device: true, .. } => Reach::NotYet("list --without-device", Self::LIST),
-            Admin::Report { .. } => Reach::NotYet("report", Self::LIST),
-            Admin::EndSessions { .. } => Reach::NotYet("end-sessions", Self::LIST),
+            Admin::Report { .. } => {
+                Reach::NotYet("report", "users without a device are in: otp-enroll admin list --without-device")
+            }
+            Admin::EndSessions { .. } => Reach::NotYet("end-sessions", "on a verifier: otp-verifier user list"),
             Admin::Export(_) => {
                 Reach::NotYet("export", "a backup of the fleet is one of its database: see docs/fleet.md")
             }
-            Admin::Explain { user, .. } => Reach::NotYetAbout(
-                user.as_deref().unwrap_or_default(),
-                "explain",
-                "the rules are in [policy] of this host's pam_otp.toml, and what the fleet has of the user in: otp-enroll admin show USER",
-            ),
             Admin::Rename { new, .. } => Reach::NotYetAbout(
                 new,
                 "rename",
@@ -194,6 +188,7 @@ impl Reach<'_> {
                 "This is about the records of this host alone; for others: otp-enroll admin disable USER",
             ),
             Admin::List { .. }
+            | Admin::Explain { .. }
             | Admin::Require { .. }
             | Admin::Exempt { .. }
             | Admin::Unrequire { .. }

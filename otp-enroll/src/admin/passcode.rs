@@ -8,7 +8,9 @@ use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::{Seconds, UnixTime};
 use otp_core::value::user::Account;
 
-use super::explain::{self, Outcome};
+use super::explain;
+use super::foreseen::{Outcome, foresee};
+use super::known_user::KnownUser;
 use crate::client::{Client, unexpected};
 use crate::error::CliError;
 use crate::language;
@@ -58,7 +60,9 @@ pub(super) fn not_asked(site: &Site, store: &FileStore, account: &Account, servi
     let record = store.read(account).ok()?;
     let login =
         LoginContext { service: service.unwrap_or_default().to_owned(), enroll: true, ..LoginContext::default() };
-    let foreseen = explain::foresee(site, store, account, record.as_ref(), &login, UnixTime::now()).ok()?;
+    let now = UnixTime::now();
+    let known = KnownUser::of_record(site, record.as_ref(), &login, now);
+    let foreseen = foresee(site, store, account, &known, &login, now).ok()?;
     let (user, through) = (&account.name, service.map_or_else(String::new, |service| format!(" through {service}")));
     let word = foreseen.ruling.second_factor.name();
     (foreseen.outcome == Outcome::NotAsked).then(|| {

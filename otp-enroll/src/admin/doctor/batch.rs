@@ -10,7 +10,8 @@ use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::time::UnixTime;
 
-use super::super::explain::{self, Outcome};
+use super::super::foreseen::{self, Outcome};
+use super::super::known_user::KnownUser;
 use super::finding::{Finding, some};
 use super::guarded::Guarded;
 use super::sshd::{self, Settings};
@@ -50,7 +51,9 @@ impl Exempt {
             let foreseen = accounts::account(name).and_then(|account| {
                 let Some(account) = account else { return Ok(None) };
                 let record = store.read(&account).map_err(CoreError::from)?;
-                explain::foresee(site, store, &account, record.as_ref(), &guarded.login(), now).map(Some)
+                let login = guarded.login();
+                let known = KnownUser::of_record(site, record.as_ref(), &login, now);
+                foreseen::foresee(site, store, &account, &known, &login, now).map(Some)
             });
             // What cannot be looked up is reported elsewhere.
             if let Ok(Some(foreseen)) = foreseen

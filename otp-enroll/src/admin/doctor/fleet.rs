@@ -6,7 +6,8 @@ use otp_core::protocol::administration::{CertificateStatus, FleetStatus, Scope, 
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 
-use super::super::fleet_status::{CLOSE, NoStatus, People, status};
+use super::super::fleet_status::{CLOSE, People};
+use super::super::fleet_told::{NoStatus, status};
 use super::finding::{Finding, some};
 use crate::error::CliError;
 use crate::ui::output::Output;
@@ -224,6 +225,7 @@ mod tests {
             host: Some("web1".into()),
             rights: Some(vec!["login".into()]),
             scope: None,
+            sends: None,
             clock_ahead: Some(clock_ahead),
         }
     }

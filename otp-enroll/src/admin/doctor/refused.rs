@@ -7,7 +7,7 @@ use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{SecondFactor, Source};
 use otp_core::record::credentials::Device;
 
-use super::super::explain::{Foreseen, Outcome};
+use super::super::foreseen::{Foreseen, Outcome};
 use super::finding::{Finding, some};
 use super::guarded::Guarded;
 
@@ -42,6 +42,7 @@ impl Refused {
             Outcome::KindNotAccepted => self.of_other_kinds.entry(ruling.devices).or_default(),
             Outcome::Asked
             | Outcome::Renamed
+            | Outcome::NotPushed
             | Outcome::Passcode
             | Outcome::Enroll
             | Outcome::EnrollIfOffered

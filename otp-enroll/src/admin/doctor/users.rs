@@ -12,7 +12,8 @@ use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 
 use super::super::accounts::{self, Names};
-use super::super::explain::{self, Outcome};
+use super::super::foreseen::{self, Outcome};
+use super::super::known_user::KnownUser;
 use super::batch::{Exempt, first_address};
 use super::finding::{Finding, some};
 use super::future::times_in_the_future;
@@ -90,7 +91,10 @@ pub(super) fn look_at(
             if *needs_shell && !has_shell {
                 continue;
             }
-            let foresee = |place: &LoginContext| explain::foresee(site, store, &account, record.as_ref(), place, now);
+            let foresee = |place: &LoginContext| {
+                let known = KnownUser::of_record(site, record.as_ref(), place, now);
+                foreseen::foresee(site, store, &account, &known, place, now)
+            };
             let is_sshd = place.service == sshd::SERVICE;
             if is_sshd {
                 through_sshd.people.insert(name.clone());

@@ -13,7 +13,8 @@ use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
-use super::super::explain::{self, Outcome};
+use super::super::foreseen::{Outcome, foresee};
+use super::super::known_user::KnownUser;
 use super::super::not_done::NotDone;
 use super::evidence::{self, Journal};
 use super::logind::{self, Session, loginctl, of_process};
@@ -116,7 +117,9 @@ fn now(
     let tty = if session.service == "sshd" { Some("ssh".to_owned()) } else { session.tty.clone() };
     let service = session.service.clone();
     let login = LoginContext { service, rhost: session.rhost.clone(), tty, ..lines.unwrap_or_default() };
-    let foreseen = explain::foresee(site, store, &account, record.as_ref(), &login, UnixTime::now())?;
+    let now = UnixTime::now();
+    let known = KnownUser::of_record(site, record.as_ref(), &login, now);
+    let foreseen = foresee(site, store, &account, &known, &login, now)?;
     let must = matches!(foreseen.ruling.second_factor, SecondFactor::Required | SecondFactor::Enroll);
     Ok(match (must && foreseen.outcome != Outcome::NotAsked, is_guarded) {
         (true, true) => Now::Required(record.map(Box::new)),

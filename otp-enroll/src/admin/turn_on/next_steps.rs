@@ -6,7 +6,8 @@ use otp_core::value::time::UnixTime;
 use super::kept::Kept;
 use super::plan::spoken;
 use crate::admin::doctor;
-use crate::admin::explain::{Outcome, foresee};
+use crate::admin::foreseen::{Outcome, foresee};
+use crate::admin::known_user::KnownUser;
 use crate::cli::Common;
 use crate::client::account;
 use crate::language::moment;
@@ -66,7 +67,9 @@ fn without_code_of_root(service: &str, common: &Common) -> Option<String> {
     let root = account(ROOT).ok()?;
     let record = store.read(&root).ok()?;
     let login = doctor::login_through(service)?;
-    let foreseen = foresee(&site, &store, &root, record.as_ref(), &login, UnixTime::now()).ok()?;
+    let now = UnixTime::now();
+    let known = KnownUser::of_record(&site, record.as_ref(), &login, now);
+    let foreseen = foresee(&site, &store, &root, &known, &login, now).ok()?;
     if foreseen.outcome != Outcome::NotAsked {
         return None;
     }
