@@ -5,11 +5,12 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type Answer, type As, type Running, start } from "./program";
 
 export interface Asked<T> {
-    /** The lines of the last run that ended well; `null` before there is one. */
+    /** The lines of the last run; `null` before it has ended, and if it has failed without any. */
     answers: T[] | null;
     /** Lines so far, while it runs; `null` while it does not. */
     running: number | null;
     why: unknown;
+    warnings: string[];
     again: () => void;
     stop: () => void;
 }
@@ -19,6 +20,7 @@ export function useAsked<T>(command: string[], as: As): Asked<T> {
     const [answers, setAnswers] = useState<T[] | null>(null);
     const [running, setRunning] = useState<number | null>(null);
     const [why, setWhy] = useState<unknown>(null);
+    const [warnings, setWarnings] = useState<string[]>([]);
     const process = useRef<Running | null>(null);
     const words = JSON.stringify(command);
 
@@ -31,8 +33,13 @@ export function useAsked<T>(command: string[], as: As): Asked<T> {
     const again = useCallback(() => {
         process.current?.stop();
         const lines: Answer[] = [];
+        const warned: string[] = [];
         let shown = 0;
         const present = start("--json", JSON.parse(words) as string[], as, (answer) => {
+            if (typeof answer["warning"] === "string") {
+                warned.push(answer["warning"]);
+                return;
+            }
             lines.push(answer);
             // Ten thousand lines are not ten thousand pictures.
             if (Date.now() - shown > 200) {
@@ -46,7 +53,8 @@ export function useAsked<T>(command: string[], as: As): Asked<T> {
             if (process.current !== present) return;
             process.current = null;
             setWhy(error);
-            if (error === null || lines.length > 0) setAnswers(lines as T[]);
+            setWarnings(warned);
+            setAnswers(error === null || lines.length > 0 ? (lines as T[]) : null);
             setRunning(null);
         };
         present.done.then(() => ended(null), ended);
@@ -60,5 +68,5 @@ export function useAsked<T>(command: string[], as: As): Asked<T> {
         };
     }, [again]);
 
-    return { answers, running, why, again, stop };
+    return { answers, running, why, warnings, again, stop };
 }

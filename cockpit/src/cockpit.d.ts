@@ -18,7 +18,8 @@ declare namespace cockpit {
     }
 
     interface SpawnOptions {
-        err: "message";
+        /** Standard error goes where standard output goes. */
+        err: "out";
         superuser?: "require";
         environ?: string[];
     }

@@ -5,6 +5,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import type { Device, Offer, Question } from "./answers";
 import { Alert, Button, Field, Modal, Refused, Waiting } from "./pieces";
 import { type Answer, type As, type Running, start } from "./program";
+import { copied } from "./copied";
 import { RecoveryCodes } from "./recovery_codes";
 
 interface Asked {
@@ -21,14 +22,14 @@ const QUESTIONS: Record<Question["asks"], Asked> = {
         hint: "It shows that it is you, and is used up.",
         button: "Continue",
     },
-    code: { label: "Code that the new device shows", button: "Confirm", numeric: true },
+    code: { label: "Code that the device shows", button: "Confirm", numeric: true },
     "next-code": {
         label: "The code after it",
         hint: "Wait until the device shows another code.",
         button: "Confirm",
         numeric: true,
     },
-    passcode: { label: "Passcode from your administrator", button: "Continue" },
+    passcode: { label: "Passcode from your administrator", hint: "It is used up.", button: "Continue" },
     pin: { label: "PIN of four digits", button: "Confirm", numeric: true },
     seed: {
         label: "Seed of the token",
@@ -43,14 +44,21 @@ interface Props {
     title: string;
     command: string[];
     as: As;
+    user: string;
     /** Devices of the user that a challenge can be asked for. */
     devices: Device[];
     /** Said before the first question. */
     children?: string;
+    /** Said after it was done, where nothing on the page shows it. */
+    told?: string | undefined;
+    /** The user has recovery codes already. */
+    has_codes: boolean;
+    /** Back to the form that it came from. */
+    onBack?: (() => void) | undefined;
     onClose: () => void;
 }
 
-export function Conversation({ title, command, as, devices, children, onClose }: Props) {
+export function Conversation({ title, command, as, user, devices, children, told, has_codes, onBack, onClose }: Props) {
     const [question, setQuestion] = useState<Question | null>(null);
     const [offer, setOffer] = useState<Offer | null>(null);
     const [notes, setNotes] = useState<string[]>([]);
@@ -58,10 +66,14 @@ export function Conversation({ title, command, as, devices, children, onClose }:
     const [text, setText] = useState("");
     const [why, setWhy] = useState<unknown>(null);
     const [isDone, setDone] = useState(false);
+    const [isLeaving, setLeaving] = useState(false);
+    const [hasProved, setProved] = useState(false);
+    const [hasAnswered, setAnswered] = useState(false);
     const running = useRef<Running | null>(null);
 
     const begin = useCallback(() => {
         setQuestion(null);
+        setAnswered(false);
         setNotes([]);
         setWhy(null);
         setText("");
@@ -94,30 +106,63 @@ export function Conversation({ title, command, as, devices, children, onClose }:
         return () => running.current?.stop();
     }, []);
 
-    // Without recovery codes there is nothing left to show.
+    // Without recovery codes, and a word about it, there is nothing left to show.
     useEffect(() => {
-        if (isDone && codes === null) onClose();
+        if (isDone && codes === null && told === undefined) onClose();
     }, [isDone, codes]);
 
     const answer = (line: string) => {
+        if (question?.asks === "proof" || question?.asks === "passcode") setProved(true);
         setQuestion(null);
+        setAnswered(true);
         setNotes([]);
         setText("");
         running.current?.send(line.replace(/[\r\n]/g, ""));
     };
 
-    if (codes !== null) return <RecoveryCodes codes={codes} onClose={onClose} />;
+    if (codes !== null) return <RecoveryCodes codes={codes} of={`${user} on ${location.hostname}`} again={has_codes} onClose={onClose} />;
+    if (isDone && told !== undefined) {
+        return (
+            <Modal
+                title={title}
+                onClose={onClose}
+                onSubmit={onClose}
+                footer={
+                    <Button kind="primary" submit focused>
+                        Close
+                    </Button>
+                }
+            >
+                <Alert severity="success" title={told} />
+            </Modal>
+        );
+    }
+
+    // An answer is on its way: what comes of it may be shown once.
+    const is_busy = hasAnswered && question === null && why === null;
+    // What was typed and shown is lost then: that is asked about.
+    const leave = () => (offer !== null && !isLeaving ? setLeaving(true) : onClose());
 
     const asked = question && QUESTIONS[question.asks];
     const challenged = question?.asks === "proof" ? devices.filter(({ type }) => ["sms", "email", "ocra"].includes(type)) : [];
     return (
         <Modal
             title={title}
-            onClose={onClose}
+            onClose={is_busy ? undefined : leave}
             onSubmit={() => {
                 if (asked && text.trim() !== "") answer(text);
             }}
             footer={
+                isLeaving ? (
+                    <>
+                        <Button kind="primary" onClick={() => setLeaving(false)} focused>
+                            Go on with it
+                        </Button>
+                        <Button kind="link" onClick={onClose}>
+                            Leave
+                        </Button>
+                    </>
+                ) : (
                 <>
                     {asked && (
                         <Button kind="primary" submit disabled={text.trim() === ""}>
@@ -125,17 +170,23 @@ export function Conversation({ title, command, as, devices, children, onClose }:
                         </Button>
                     )}
                     {why !== null && (
-                        <Button kind="primary" onClick={begin}>
-                            Try again
+                        <Button kind="primary" onClick={onBack ?? begin} focused>
+                            {onBack ? "Back" : "Try again"}
                         </Button>
                     )}
-                    <Button kind="link" onClick={onClose}>
+                    <Button kind="link" onClick={leave} disabled={is_busy}>
                         Cancel
                     </Button>
                 </>
+                )
             }
         >
             {children && !offer && why === null && <p>{children}</p>}
+            {isLeaving && (
+                <Alert severity="warning" title="Nothing is set up yet">
+                    If you leave, the next set-up has another key.{hasProved && " The code that you have given is used up."}
+                </Alert>
+            )}
             {offer && <Key offer={offer} />}
             {notes.map((note) => (
                 <Alert severity="info" title={note} />
@@ -176,6 +227,7 @@ export function Conversation({ title, command, as, devices, children, onClose }:
 
 /** What a line says that is neither a question nor a key. */
 function note(answer: Answer): string[] {
+    if (typeof answer["warning"] === "string") return [answer["warning"]];
     if (typeof answer["question"] === "string") return [`Type ${answer["question"]} into your token.`];
     if (typeof answer["text"] === "string") return [answer["text"]];
     if (typeof answer["to"] === "string") {
@@ -187,21 +239,34 @@ function note(answer: Answer): string[] {
 /** The key of a new app: as a picture, to type, and as an address. */
 function Key({ offer }: { offer: Offer }) {
     const [isTyped, setTyped] = useState(false);
+    const [told, setTold] = useState<string | null>(null);
     return (
         <div class="otp-key">
             <p>Scan the picture with an authenticator app, then type the code that the app shows.</p>
             <img class="otp-qr" alt="QR code with the key" src={`data:image/svg+xml;base64,${btoa(offer.qr)}`} />
             {isTyped ? (
+                <>
+                <p class="otp-actions">
+                    <Button onClick={() => void copied(offer.secret).then((done) => setTold(done ? "Copied." : "The browser did not copy it: select it."))}>
+                        Copy the key
+                    </Button>
+                    <span role="status">{told}</span>
+                </p>
                 <dl class="otp-typed">
                     <dt>Key, to type into the app</dt>
                     <dd>
                         <code>{offer.secret.replace(/(.{4})(?=.)/g, "$1 ")}</code>
                     </dd>
-                    <dt>The same in HEX</dt>
+                    <dt>Account</dt>
+                    <dd>
+                        {offer.issuer}: {offer.user}
+                    </dd>
+                    <dt>The same key in HEX</dt>
                     <dd>
                         <code>{offer.hex}</code>
                     </dd>
                 </dl>
+                </>
             ) : (
                 <p>
                     <Button kind="link" onClick={() => setTyped(true)}>

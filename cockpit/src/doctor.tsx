@@ -2,7 +2,7 @@
 
 import type { Finding } from "./answers";
 import { useAsked } from "./asked";
-import { Alert, Button, Refused, Waiting } from "./pieces";
+import { Alert, Button, Refused, Waiting, Warnings } from "./pieces";
 import { number } from "./words";
 
 interface Examined {
@@ -15,7 +15,7 @@ const SEVERITIES = { fault: "danger", warning: "warning", note: "info" } as cons
 const WORDS = { fault: "Fault", warning: "Warning", note: "Note" };
 
 export function Doctor() {
-    const { answers, running, why, again, stop } = useAsked<Examined>(["admin", "doctor"], "root");
+    const { answers, running, why, again, stop, warnings } = useAsked<Examined>(["admin", "doctor"], "root");
     const examined = answers?.find((answer) => Array.isArray(answer.findings));
     // Its exit code says that there are faults, which are shown.
     const told = why !== null && !examined;
@@ -27,6 +27,7 @@ export function Doctor() {
                 {running === null ? <Button onClick={again}>Examine again</Button> : <Button onClick={stop}>Stop</Button>}
             </p>
             {running !== null && <Waiting>Examining this machine. With many users this takes a while.</Waiting>}
+            <Warnings of={warnings} />
             {told && <Refused why={why} />}
             {examined && (
                 <>

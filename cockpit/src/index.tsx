@@ -40,7 +40,12 @@ function Page() {
     const [user, setUser] = useState<cockpit.User | null>(null);
     const [why, setWhy] = useState<unknown>(null);
     useEffect(() => void cockpit.user().then(setUser, setWhy), []);
-    const part: Part = path[0] !== undefined && path[0] in PARTS ? (path[0] as Part) : "mine";
+    // What is shown once stays, also if the access is given up meanwhile.
+    const [mayLook, setMayLook] = useState(false);
+    useEffect(() => {
+        if (may_administer) setMayLook(true);
+    }, [may_administer]);
+    const part: Part = path[0] !== undefined && Object.prototype.hasOwnProperty.call(PARTS, path[0]) ? (path[0] as Part) : "mine";
     return (
         <>
             <header class="pf-v6-c-page__main-section otp-head">
@@ -69,11 +74,11 @@ function Page() {
             </header>
             <main class="pf-v6-c-page__main-section otp-main">
                 {why !== null && <Refused why={why} />}
-                {part !== "mine" && may_administer === false ? (
+                {part !== "mine" && may_administer === false && !mayLook ? (
                     <Alert severity="info" title="Administrative access is needed for this">
                         Turn it on at the top of Cockpit's window.
                     </Alert>
-                ) : part !== "mine" && may_administer === null ? (
+                ) : part !== "mine" && may_administer === null && !mayLook ? (
                     <Waiting>Please wait</Waiting>
                 ) : part === "mine" ? (
                     user && <Mine user={user} />

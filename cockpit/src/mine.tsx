@@ -5,12 +5,12 @@ import { useEffect, useState } from "preact/hooks";
 import type { Device, Status } from "./answers";
 import { useAsked } from "./asked";
 import { Conversation } from "./conversation";
-import { Alert, Button, Card, Choice, Facts, Field, Label, Modal, Name, Refused, Table, Waiting } from "./pieces";
+import { Alert, Button, Card, Choice, Facts, Field, Label, Modal, Name, Refused, Table, Waiting, Warnings } from "./pieces";
 import { kind, lock_of, moment, number, override_of } from "./words";
 
 /** What is under way: a command that asks, or a form whose answers become one. */
 type Under =
-    | { is: "command"; title: string; command: string[]; text?: string }
+    | { is: "command"; title: string; command: string[]; text?: string; told?: string; from?: Under }
     | { is: "add" }
     | { is: "rename"; device: Device }
     | null;
@@ -18,8 +18,9 @@ type Under =
 /** Root is asked about by name. */
 export function Mine({ user }: { user: cockpit.User }) {
     const about = user.id === 0 ? ["--user", user.name] : [];
-    const { answers, running, why, again } = useAsked<Status>(["status", ...about], "user");
+    const { answers, running, why, again, warnings } = useAsked<Status>(["status", ...about], "user");
     const [under, setUnder] = useState<Under>(null);
+    const [wanted, setWanted] = useState<Wanted>(NOTHING);
     const status = answers?.[0];
 
     // Another window, or a login, may have changed it meanwhile.
@@ -35,12 +36,18 @@ export function Mine({ user }: { user: cockpit.User }) {
         setUnder(null);
         again();
     };
-    const ask = (title: string, command: string[], text?: string) =>
-        setUnder({ is: "command", title, command: [...command.slice(0, 1), ...about, ...command.slice(1)], ...(text ? { text } : {}) });
+    const ask: Ask = (title, command, more = {}) =>
+        setUnder({ is: "command", title, command: [...command.slice(0, 1), ...about, ...command.slice(1)], ...more });
+
+    const begin_add = () => {
+        setWanted(NOTHING);
+        setUnder({ is: "add" });
+    };
 
     if (!status) return why === null ? <Waiting>Reading your second factor</Waiting> : <Refused why={why} />;
     return (
         <>
+            <Warnings of={warnings} />
             {why !== null && <Refused why={why} />}
             {status.lock !== "open" && (
                 <Alert severity="warning" title={status.lock === "until-unlocked" ? "Locked until an administrator unlocks" : `Locked until ${moment(status.lock)}`}>
@@ -53,7 +60,7 @@ export function Mine({ user }: { user: cockpit.User }) {
                 </Alert>
             )}
             {status.enrolled ? (
-                <Devices status={status} ask={ask} set={setUnder} />
+                <Devices status={status} ask={ask} add={begin_add} set={setUnder} />
             ) : (
                 <section class="pf-v6-c-empty-state">
                     <div class="pf-v6-c-empty-state__content">
@@ -65,7 +72,7 @@ export function Mine({ user }: { user: cockpit.User }) {
                             <Button kind="primary" onClick={() => setUnder({ is: "command", title: "Set up an authenticator app", command: about })}>
                                 Set up an app
                             </Button>
-                            <Button onClick={() => setUnder({ is: "add" })}>Another kind of device</Button>
+                            <Button onClick={() => begin_add()}>Another kind of device</Button>
                         </div>
                     </div>
                 </section>
@@ -74,31 +81,52 @@ export function Mine({ user }: { user: cockpit.User }) {
                 {running === null ? "" : "Reading again …"}
             </p>
             {under?.is === "command" && (
-                <Conversation title={under.title} command={under.command} as="user" devices={status.devices} onClose={close}>
+                <Conversation
+                    title={under.title}
+                    command={under.command}
+                    as="user"
+                    user={user.name}
+                    devices={status.devices}
+                    told={under.told}
+                    has_codes={status.enrolled}
+                    onBack={under.from ? () => setUnder(under.from ?? null) : undefined}
+                    onClose={close}
+                >
                     {under.text ?? ""}
                 </Conversation>
             )}
             {under?.is === "add" && (
-                <Add onClose={() => setUnder(null)} onChosen={(command) => ask("Add a device", ["add", ...command])} />
+                <Add
+                    wanted={wanted}
+                    setWanted={setWanted}
+                    onClose={() => setUnder(null)}
+                    onChosen={(command) => ask("Add a device", ["add", ...command], { from: under })}
+                />
             )}
             {under?.is === "rename" && (
                 <Rename
                     device={under.device}
                     onClose={() => setUnder(null)}
-                    onChosen={(name) => ask("Rename a device", ["rename", "--", String(under.device.id), name])}
+                    onChosen={(name) =>
+                        ask(`Rename ${under.device.name} to ${name}`, ["rename", "--", String(under.device.id), name], { from: under })
+                    }
                 />
             )}
         </>
     );
 }
 
+/** Starts a command. `text` is said before it, `told` after it. */
+type Ask = (title: string, command: string[], more?: { text?: string; told?: string; from?: Under }) => void;
+
 interface DevicesProps {
     status: Status;
-    ask: (title: string, command: string[], text?: string) => void;
+    ask: Ask;
+    add: () => void;
     set: (under: Under) => void;
 }
 
-function Devices({ status, ask, set }: DevicesProps) {
+function Devices({ status, ask, add, set }: DevicesProps) {
     const actions = (device: Device) => (
         <span class="otp-actions">
             <Button kind="link" about={device.name} onClick={() => set({ is: "rename", device })}>
@@ -108,7 +136,9 @@ function Devices({ status, ask, set }: DevicesProps) {
                 <Button
                     kind="link"
                     about={device.name}
-                    onClick={() => ask("Change the default device", ["default", String(device.id)])}
+                    onClick={() => ask(`Make ${device.name} the default`, ["default", String(device.id)], {
+                            text: "The default says how many digits a code has where password and code are typed as one, and where codes are sent.",
+                        })}
                 >
                     Make default
                 </Button>
@@ -117,7 +147,10 @@ function Devices({ status, ask, set }: DevicesProps) {
                 <Button
                     kind="link"
                     about={device.name}
-                    onClick={() => ask("Resynchronize a token", ["resync", String(device.id)], "Type two codes of the token, one directly after the other.")}
+                    onClick={() => ask(`Resynchronize ${device.name}`, ["resync", String(device.id)], {
+                            text: "Type two codes of the token, one directly after the other.",
+                            told: `${device.name} works again. Both codes are used up`,
+                        })}
                 >
                     Resynchronize
                 </Button>
@@ -127,7 +160,7 @@ function Devices({ status, ask, set }: DevicesProps) {
                     kind="link"
                     about={device.name}
                     onClick={() =>
-                        ask("Remove a device", ["remove", "--yes", String(device.id)], `Codes of ${device.name} are refused from then on.`)
+                        ask(`Remove ${device.name}`, ["remove", "--yes", String(device.id)], { text: "Its codes are refused from then on." })
                     }
                 >
                     Remove
@@ -137,7 +170,7 @@ function Devices({ status, ask, set }: DevicesProps) {
     );
     return (
         <>
-            <Card title="Devices" actions={<Button onClick={() => set({ is: "add" })}>Add a device</Button>}>
+            <Card title="Devices" actions={<Button onClick={add}>Add a device</Button>}>
                 <Table
                     label="Devices"
                     rows={status.devices}
@@ -159,7 +192,7 @@ function Devices({ status, ask, set }: DevicesProps) {
                     ]}
                 />
             </Card>
-            <Card title="Recovery codes" actions={<Button onClick={() => ask("New recovery codes", ["recovery"], "The ones that you have stop working.")}>New codes</Button>}>
+            <Card title="Recovery codes" actions={<Button onClick={() => ask("New recovery codes", ["recovery"], { text: "The ones that you have stop working." })}>New codes</Button>}>
                 <p>{number(status.recovery_codes_left, "code is", "codes are")} left. Each lets you in once, if your device is not at hand.</p>
             </Card>
             <Card title="Second factor">
@@ -171,10 +204,15 @@ function Devices({ status, ask, set }: DevicesProps) {
                     ]}
                 />
                 <p class="otp-actions">
-                    <Button onClick={() => ask("Try a code", ["test"], "The code is checked as at a login, and used up.")}>Try a code</Button>
+                    <Button onClick={() => ask("Try a code", ["test"], {
+                                text: "The code is checked as at a login, and used up.",
+                                told: "That code is correct. It is used up now",
+                            })}>Try a code</Button>
                     <Button
                         onClick={() =>
-                            ask("Replace all devices by a new app", ["reset"], "The devices and recovery codes that you have work until the new app is confirmed.")
+                            ask("Replace all devices by a new app", ["reset"], {
+                                text: `For a telephone that is lost: a recovery code is good as proof. ${number(status.devices.length, "device", "devices")} and the recovery codes that you have work until the new app is confirmed, and not after it.`,
+                            })
                         }
                     >
                         Replace all devices
@@ -182,7 +220,7 @@ function Devices({ status, ask, set }: DevicesProps) {
                     <Button
                         kind="danger"
                         onClick={() =>
-                            ask("Remove the second factor", ["disable", "--yes"], "You cannot log in then where a second factor is required.")
+                            ask("Remove the second factor", ["disable", "--yes"], { text: "You cannot log in then where a second factor is required." })
                         }
                     >
                         Remove the second factor
@@ -204,15 +242,21 @@ const TOKENS = { totp: "The time (TOTP)", hotp: "Presses of its button (HOTP)" }
 const HASHES = { SHA1: "SHA1", SHA256: "SHA256", SHA512: "SHA512" };
 const DIGITS = { "6": "6", "7": "7", "8": "8" };
 
-function Add({ onClose, onChosen }: { onClose: () => void; onChosen: (command: string[]) => void }) {
-    const [chosen, setChosen] = useState<string>("app");
-    const [name, setName] = useState("");
-    const [to, setTo] = useState("");
-    const [type, setType] = useState("totp");
-    const [algorithm, setAlgorithm] = useState("SHA1");
-    const [digits, setDigits] = useState("6");
-    const [period, setPeriod] = useState("30");
-    const [serial, setSerial] = useState("");
+/** What a person wants to add; kept while the command runs, so that one word can be changed. */
+const NOTHING = { chosen: "app", name: "", to: "", type: "totp", algorithm: "SHA1", digits: "6", period: "30", serial: "" };
+
+type Wanted = typeof NOTHING;
+
+interface AddProps {
+    wanted: Wanted;
+    setWanted: (wanted: Wanted) => void;
+    onClose: () => void;
+    onChosen: (command: string[]) => void;
+}
+
+function Add({ wanted, setWanted, onClose, onChosen }: AddProps) {
+    const { chosen, name, to, type, algorithm, digits, period, serial } = wanted;
+    const set = (key: keyof Wanted) => (value: string) => setWanted({ ...wanted, [key]: value });
     const command = () => {
         const options: Record<string, string[]> = {
             app: [],
@@ -246,21 +290,21 @@ function Add({ onClose, onChosen }: { onClose: () => void; onChosen: (command: s
                 </>
             }
         >
-            <Choice label="Kind" value={chosen} onChange={setChosen} options={KINDS} />
-            <Field label="Name" value={name} onInput={setName} hint="May be left empty." />
+            <Choice label="Kind" value={chosen} onChange={set("chosen")} options={KINDS} />
+            <Field label="Name" value={name} onInput={set("name")} hint="May be left empty." />
             {chosen === "sms" && (
-                <Field label="Number" value={to} onInput={setTo} hint="With its country code, such as +61412345678." />
+                <Field label="Number" value={to} onInput={set("to")} hint="With its country code, such as +61412345678." />
             )}
-            {chosen === "email" && <Field label="Address" value={to} onInput={setTo} />}
+            {chosen === "email" && <Field label="Address" value={to} onInput={set("to")} />}
             {chosen === "token" && (
                 <>
-                    <Choice label="It counts" value={type} onChange={setType} options={TOKENS} />
-                    <Choice label="Hash" value={algorithm} onChange={setAlgorithm} options={HASHES} />
-                    <Choice label="Digits of a code" value={digits} onChange={setDigits} options={DIGITS} />
+                    <Choice label="It counts" value={type} onChange={set("type")} options={TOKENS} />
+                    <Choice label="Hash" value={algorithm} onChange={set("algorithm")} options={HASHES} />
+                    <Choice label="Digits of a code" value={digits} onChange={set("digits")} options={DIGITS} />
                     {type === "totp" && (
-                        <Field label="Seconds until another code" value={period} onInput={setPeriod} numeric />
+                        <Field label="Seconds until another code" value={period} onInput={set("period")} numeric />
                     )}
-                    <Field label="Serial number" value={serial} onInput={setSerial} hint="May be left empty." />
+                    <Field label="Serial number" value={serial} onInput={set("serial")} hint="May be left empty." />
                 </>
             )}
         </Modal>

@@ -8,6 +8,8 @@ export interface Order {
     meaning: string;
     /** Takes something away that does not come back. */
     destroys?: boolean;
+    /** What becomes of users who have no device. */
+    needs_device?: string;
     /** May end by itself on a day. */
     until?: boolean;
 }
@@ -17,6 +19,7 @@ export const REQUIRE: Order = {
     title: "Require a second factor",
     button: "Require",
     meaning: "Every login must give a code, whatever the rules say. A user without a device cannot log in then.",
+    needs_device: "They cannot log in then:",
     until: true,
 };
 
@@ -24,7 +27,8 @@ export const ENROLL: Order = {
     command: "require --enroll",
     title: "Require enrollment",
     button: "Require enrollment",
-    meaning: "Every login must give a code. A user without a device enrolls one during the next login, where the service offers it.",
+    meaning: "Every login must give a code. A user without a device enrolls one during the next login, where the service offers it, and is refused elsewhere.",
+    needs_device: "They are refused where enrollment during the login is not offered:",
     until: true,
 };
 

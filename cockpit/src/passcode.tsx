@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 
-import { Button, Choice, Field, Modal, Name, Refused, Waiting } from "./pieces";
+import { Button, Choice, Field, Modal, Name, Refused, Waiting, Warnings } from "./pieces";
 import { type Answer, run } from "./program";
 import { moment } from "./words";
 
@@ -13,13 +13,18 @@ export function Passcode({ user, onClose }: { user: string; onClose: () => void 
     const [service, setService] = useState("");
     const [issued, setIssued] = useState<Answer | null>(null);
     const [isRunning, setRunning] = useState(false);
+    const [warnings, setWarnings] = useState<string[]>([]);
     const [why, setWhy] = useState<unknown>(null);
     const issue = () => {
+        if (isRunning) return;
         setRunning(true);
         setWhy(null);
         const options = ["--valid", valid, ...(service ? ["--service", service] : [])];
         run(["admin", "issue", ...options, "--", user], "root")
-            .then(([answer]) => setIssued(answer ?? null), setWhy)
+            .then((answers) => {
+                setWarnings(answers.flatMap(({ warning }) => (typeof warning === "string" ? [warning] : [])));
+                setIssued(answers.find((answer) => "passcode" in answer) ?? null);
+            }, setWhy)
             .finally(() => setRunning(false));
     };
     if (issued) {
@@ -38,6 +43,7 @@ export function Passcode({ user, onClose }: { user: string; onClose: () => void 
                 <p class="otp-passcode">
                     <code>{String(issued["passcode"])}</code>
                 </p>
+                <Warnings of={warnings} />
                 <p>Hand it on by a way that is not the one of the password.</p>
             </Modal>
         );
@@ -45,14 +51,14 @@ export function Passcode({ user, onClose }: { user: string; onClose: () => void 
     return (
         <Modal
             title="Issue a passcode"
-            onClose={onClose}
+            onClose={isRunning ? undefined : onClose}
             onSubmit={issue}
             footer={
                 <>
                     <Button kind="primary" submit disabled={isRunning}>
                         Issue
                     </Button>
-                    <Button kind="link" onClick={onClose}>
+                    <Button kind="link" onClick={onClose} disabled={isRunning}>
                         Cancel
                     </Button>
                 </>

@@ -29,6 +29,17 @@ export function Alert({ severity, word = WORDS[severity], title, children }: Ale
     );
 }
 
+/** What a command has said beside its answer. */
+export function Warnings({ of }: { of: string[] }) {
+    return (
+        <>
+            {of.map((text) => (
+                <Alert severity="warning" title={text} />
+            ))}
+        </>
+    );
+}
+
 /** Why something was not done. */
 export function Refused({ why }: { why: unknown }) {
     if (!(why instanceof Refusal)) return <Alert severity="danger" title={String(why)} />;
@@ -44,14 +55,21 @@ interface ButtonProps {
     onClick?: () => void;
     disabled?: boolean;
     submit?: boolean;
+    /** It has the focus when it appears. */
+    focused?: boolean;
     /** What it is about, where several buttons have the same text: for people who hear the page. */
     about?: string;
     children: ComponentChildren;
 }
 
-export function Button({ kind = "secondary", onClick, disabled = false, submit = false, about, children }: ButtonProps) {
+export function Button({ kind = "secondary", onClick, disabled = false, submit = false, focused = false, about, children }: ButtonProps) {
+    const button = useRef<HTMLButtonElement>(null);
+    useEffect(() => {
+        if (focused) button.current?.focus();
+    }, []);
     return (
         <button
+            ref={button}
             type={submit ? "submit" : "button"}
             class={`pf-v6-c-button pf-m-${kind}${kind === "link" ? " pf-m-inline" : ""}${disabled ? " pf-m-disabled" : ""}`}
             onClick={onClick}
@@ -77,10 +95,12 @@ interface FieldProps {
     focused?: boolean;
     required?: boolean;
     choices?: string[];
+    /** The earliest day. */
+    min?: string;
 }
 
 export function Field(props: FieldProps) {
-    const { label, value, onInput, hint, fault, type = "text", numeric, code, focused, required, choices } = props;
+    const { label, value, onInput, hint, fault, type = "text", numeric, code, focused, required, choices, min } = props;
     const id = useId();
     const input = useRef<HTMLInputElement>(null);
     useEffect(() => {
@@ -104,6 +124,7 @@ export function Field(props: FieldProps) {
                         value={value}
                         onInput={(event) => onInput(event.currentTarget.value)}
                         required={required}
+                        min={min}
                         spellcheck={false}
                         autocapitalize="off"
                         autocomplete={code ? "one-time-code" : "off"}
@@ -199,15 +220,6 @@ export function Modal({ title, onClose, footer, children, onSubmit }: ModalProps
                 onClose?.();
             }}
         >
-            {onClose && (
-                <div class="pf-v6-c-modal-box__close">
-                    <button type="button" class="pf-v6-c-button pf-m-plain" aria-label="Close" onClick={onClose}>
-                        <span class="pf-v6-c-button__text" aria-hidden="true">
-                            ✕
-                        </span>
-                    </button>
-                </div>
-            )}
             <header class="pf-v6-c-modal-box__header">
                 <h2 class="pf-v6-c-modal-box__title" id={id}>
                     {title}
@@ -217,6 +229,16 @@ export function Modal({ title, onClose, footer, children, onSubmit }: ModalProps
                 <div class="pf-v6-c-modal-box__body">{children}</div>
                 <footer class="pf-v6-c-modal-box__footer">{footer}</footer>
             </form>
+            {/* Last, so that it does not have the first focus. */}
+            {onClose && (
+                <div class="pf-v6-c-modal-box__close">
+                    <button type="button" class="pf-v6-c-button pf-m-plain" aria-label="Close" onClick={onClose}>
+                        <span class="pf-v6-c-button__text" aria-hidden="true">
+                            ✕
+                        </span>
+                    </button>
+                </div>
+            )}
         </dialog>
     );
 }

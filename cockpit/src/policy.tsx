@@ -5,9 +5,8 @@ import { useState } from "preact/hooks";
 import type { Explained } from "./answers";
 import { Button, Card, Facts, Field, Name, Refused, Waiting } from "./pieces";
 import { run } from "./program";
+import { SERVICES } from "./service";
 import { decided_by, kinds, outcome } from "./words";
-
-const SERVICES = ["sshd", "login", "sudo", "su", "cockpit", "polkit-1"];
 
 export function Policy() {
     const [user, setUser] = useState("");

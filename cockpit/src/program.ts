@@ -5,6 +5,8 @@ export class Refusal extends Error {
     constructor(
         readonly text: string,
         readonly hint: string | null = null,
+        /** Cockpit's: the program did not run to its end. */
+        readonly of_cockpit = false,
     ) {
         super(text);
     }
@@ -29,13 +31,20 @@ export interface Running {
 /** How otp-enroll answers: lines that are read to their end, or a dialog. */
 export type How = "--json" | "--dialog";
 
-/** Starts otp-enroll, and tells each line that it writes, except an error, which is that of `done`. */
+/** What begins a warning on standard error. */
+const WARNING = "otp-enroll: warning: ";
+
+/**
+ * Starts otp-enroll, and tells each line that it writes, except an error, which is that of `done`. A warning is told as
+ * `{warning: TEXT}`.
+ */
 export function start(how: How, command: string[], as: As, told: (answer: Answer) => void): Running {
     let rest = "";
     let refusal: Refusal | null = null;
     let stopped = false;
+    const said: string[] = [];
     const process = cockpit.spawn(["otp-enroll", how, ...command], {
-        err: "message",
+        err: "out",
         ...(as === "root" ? { superuser: "require" as const } : {}),
     });
     process.stream((text) => {
@@ -43,9 +52,15 @@ export function start(how: How, command: string[], as: As, told: (answer: Answer
         rest = lines.pop() ?? "";
         for (const line of lines) {
             if (stopped) return;
+            // Standard error: a warning is for the person; an error has its line of JSON.
+            if (!line.startsWith("{")) {
+                if (line.startsWith(WARNING)) told({ warning: line.slice(WARNING.length) });
+                else if (line.trim() !== "") said.push(line);
+                continue;
+            }
             const answer = parse(line);
             if (typeof answer["error"] === "string" && !("file" in answer) && !("user" in answer)) {
-                refusal = new Refusal(answer["error"], text_or_null(answer["hint"]));
+                refusal = new Refusal(answer["error"], hint_of_program(answer["hint"]));
             } else {
                 told(answer);
             }
@@ -55,7 +70,7 @@ export function start(how: How, command: string[], as: As, told: (answer: Answer
     const done = new Promise<void>((resolve, reject) => {
         process.then(
             () => (refusal ? reject(refusal) : resolve()),
-            (error: cockpit.ProcessError) => reject(refusal ?? new Refusal(explained(error), hint_of(error))),
+            (error: cockpit.ProcessError) => reject(refusal ?? new Refusal(explained(error, said), hint_of(error), error.problem !== null)),
         );
     });
     done.catch(() => {}); // a command that was stopped has nobody who waits for it
@@ -90,11 +105,12 @@ function parse(line: string): Answer {
     return { error: "otp-enroll wrote a line that is not JSON", hint: "look whether this page and otp-enroll have the same version" };
 }
 
-function text_or_null(value: unknown): string | null {
-    return typeof value === "string" ? value : null;
+/** What to do next, unless that is for people at a terminal. */
+function hint_of_program(value: unknown): string | null {
+    return typeof value === "string" && value !== "see: otp-enroll --help" ? value : null;
 }
 
-function explained(error: cockpit.ProcessError): string {
+function explained(error: cockpit.ProcessError, said: string[]): string {
     switch (error.problem) {
         case "not-found":
             return "otp-enroll is not installed on this machine";
@@ -104,7 +120,7 @@ function explained(error: cockpit.ProcessError): string {
         case "terminated":
             return "The connection to the machine was lost";
         default:
-            return error.message.trim() || "otp-enroll has failed, and said nothing";
+            return said.join(" ") || error.message.trim() || "otp-enroll has failed, and said nothing";
     }
 }
 

@@ -2,12 +2,22 @@
 
 import { useState } from "preact/hooks";
 
-import { Alert, Button, Modal } from "./pieces";
+import { copied } from "./copied";
+import { Alert, Button, Modal, Name } from "./pieces";
 
-export function RecoveryCodes({ codes, onClose }: { codes: string[]; onClose: () => void }) {
+interface Props {
+    codes: string[];
+    /** Whose they are, and on which host: for paper and file. */
+    of: string;
+    /** There were others before. */
+    again: boolean;
+    onClose: () => void;
+}
+
+export function RecoveryCodes({ codes, of, again, onClose }: Props) {
     const [told, setTold] = useState<string | null>(null);
     const [isKept, setKept] = useState(codes.length === 0);
-    const text = `${codes.join("\n")}\n`;
+    const text = `Recovery codes of ${of}\n${codes.join("\n")}\n`;
     const copy = () =>
         void copied(text).then((is_copied) => setTold(is_copied ? "Copied." : "The browser did not copy them: select them."));
     const save = () => {
@@ -28,7 +38,10 @@ export function RecoveryCodes({ codes, onClose }: { codes: string[]; onClose: ()
                 </Button>
             }
         >
-            <p>Each lets you in once, if your device is not at hand. They are not shown again. Earlier ones are void.</p>
+            <p>
+                Codes of <Name>{of}</Name>. Each lets you in once, if your device is not at hand. They are not shown again.
+                {again && " Earlier ones are void."}
+            </p>
             {codes.length === 0 && <Alert severity="info" title="The policy of this machine has no recovery codes." />}
             <ol class="otp-codes" aria-label="Recovery codes">
                 {codes.map((code) => (
@@ -42,7 +55,7 @@ export function RecoveryCodes({ codes, onClose }: { codes: string[]; onClose: ()
                     <p class="otp-actions otp-not-printed">
                         <Button onClick={copy}>Copy</Button>
                         <Button onClick={save}>Download</Button>
-                        <Button onClick={() => window.print()}>Print</Button>
+                        <Button onClick={() => { window.print(); setTold("Sent to the printer, if you confirmed it."); }}>Print</Button>
                     </p>
                     <p role="status" class="otp-not-printed">
                         {told}
@@ -60,20 +73,4 @@ export function RecoveryCodes({ codes, onClose }: { codes: string[]; onClose: ()
             )}
         </Modal>
     );
-}
-
-/** Cockpit's page is a frame, to which a browser may refuse the clipboard; the older way needs no permission. */
-async function copied(text: string): Promise<boolean> {
-    try {
-        await navigator.clipboard.writeText(text);
-        return true;
-    } catch {
-        const area = document.createElement("textarea");
-        area.value = text;
-        (document.querySelector("dialog[open]") ?? document.body).append(area);
-        area.select();
-        const is_copied = document.execCommand("copy");
-        area.remove();
-        return is_copied;
-    }
 }

@@ -2,7 +2,7 @@
 
 import type { Refused as Line } from "./answers";
 import { useAsked } from "./asked";
-import { Alert, Button, Name, Refused, Table, Waiting } from "./pieces";
+import { Alert, Button, Name, Refused, Table, Waiting, Warnings } from "./pieces";
 import { moment, number, reason } from "./words";
 
 interface From {
@@ -13,7 +13,7 @@ interface From {
 
 /** Those of all users within a day. */
 export function RefusalsOfADay() {
-    const { answers, running, why, again } = useAsked<From | Line>(["admin", "refusals", "--since", "24h"], "root");
+    const { answers, running, why, again, warnings } = useAsked<From | Line>(["admin", "refusals", "--since", "24h"], "root");
     const from = answers?.find((answer): answer is From => "refusals_from" in answer);
     const lines = (answers ?? []).filter((answer): answer is Line => "why" in answer);
     return (
@@ -23,6 +23,7 @@ export function RefusalsOfADay() {
                     Read again
                 </Button>
             </p>
+            <Warnings of={warnings} />
             {why !== null && <Refused why={why} />}
             {running !== null && <Waiting>Reading the log</Waiting>}
             {from && (
@@ -68,7 +69,7 @@ export function Refusals({ refusals, from }: { refusals: Line[]; from: string | 
                         },
                         { title: "Wrong in a row", cell: (line) => (line.failures === null ? "" : String(line.failures)) },
                         {
-                            title: "Service",
+                            title: "Service, or change",
                             cell: (line) => `${line.service ?? line.change ?? ""}${line.host === undefined ? "" : ` on ${line.host}`}`,
                         },
                         { title: "From", cell: (line) => line.rhost ?? "" },

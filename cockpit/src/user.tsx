@@ -7,7 +7,7 @@ import { useAsked } from "./asked";
 import { Ordering } from "./ordering";
 import { DISABLE, ENROLL, EXEMPT, FORGET, type Order, REQUIRE, RESET, REVOKE, UNLOCK, UNREQUIRE } from "./orders";
 import { Passcode } from "./passcode";
-import { Button, Card, Facts, Modal, Name, Refused, Table, Waiting } from "./pieces";
+import { Button, Card, Facts, Modal, Name, Refused, Table, Waiting, Warnings } from "./pieces";
 import { go } from "./place";
 import { run } from "./program";
 import { Refusals } from "./refusals";
@@ -16,11 +16,13 @@ import { kind, lock_of, moment, override_of } from "./words";
 const ORDERS = [REQUIRE, ENROLL, EXEMPT, UNREQUIRE, UNLOCK, FORGET, REVOKE, RESET, DISABLE];
 
 export function User({ name }: { name: string }) {
-    const { answers, running, why, again } = useAsked<Status>(["admin", "show", "--", name], "root");
+    const { answers, running, why, again, warnings } = useAsked<Status>(["admin", "show", "--", name], "root");
     const [order, setOrder] = useState<Order | null>(null);
     const [isIssuing, setIssuing] = useState(false);
     const [removed, setRemoved] = useState<Device | null>(null);
-    const status = answers?.[0];
+    const found = answers?.[0];
+    // An address can say another name than it means.
+    const status = found?.user === name ? found : undefined;
     const close = () => {
         setOrder(null);
         setIssuing(false);
@@ -37,8 +39,21 @@ export function User({ name }: { name: string }) {
             <h2 class="pf-v6-c-title pf-m-xl">
                 <Name>{name}</Name>
             </h2>
+            <Warnings of={warnings} />
             {why !== null && <Refused why={why} />}
             {running !== null && <Waiting>Reading the record</Waiting>}
+            {running === null && (
+                <Card title="Orders">
+                <p class="otp-actions">
+                    <Button onClick={() => setIssuing(true)}>Issue a passcode</Button>
+                    {ORDERS.map((order) => (
+                        <Button kind={order.destroys ? "danger" : "secondary"} onClick={() => setOrder(order)}>
+                            {order.button}
+                        </Button>
+                    ))}
+                </p>
+                </Card>
+            )}
             {status && (
                 <>
                     <Card title="Second factor">
@@ -51,14 +66,6 @@ export function User({ name }: { name: string }) {
                                 ["Passcode", passcode(status)],
                             ]}
                         />
-                        <p class="otp-actions">
-                            <Button onClick={() => setIssuing(true)}>Issue a passcode</Button>
-                            {ORDERS.map((order) => (
-                                <Button kind={order.destroys ? "danger" : "secondary"} onClick={() => setOrder(order)}>
-                                    {order.button}
-                                </Button>
-                            ))}
-                        </p>
                     </Card>
                     <Card title="Devices">
                         {status.devices.length === 0 ? (
@@ -91,7 +98,15 @@ export function User({ name }: { name: string }) {
                     </Card>
                 </>
             )}
-            {order && <Ordering order={order} users={[name]} onClose={close} />}
+            {order && (
+                <Ordering
+                    order={order}
+                    users={[name]}
+                    without={status?.devices.length === 0 ? [name] : []}
+                    onDone={close}
+                    onCancel={() => setOrder(null)}
+                />
+            )}
             {isIssuing && <Passcode user={name} onClose={close} />}
             {removed && <Removal user={name} device={removed} onClose={close} />}
         </>
@@ -106,17 +121,25 @@ function passcode({ passcode }: Status): string {
 
 function Removal({ user, device, onClose }: { user: string; device: Device; onClose: () => void }) {
     const [why, setWhy] = useState<unknown>(null);
+    const [isRunning, setRunning] = useState(false);
+    const remove = () => {
+        if (isRunning) return;
+        setRunning(true);
+        run(["admin", "remove", "--yes", "--", user, String(device.id)], "root")
+            .then(onClose, setWhy)
+            .finally(() => setRunning(false));
+    };
     return (
         <Modal
             title="Remove a device"
-            onClose={onClose}
-            onSubmit={() => run(["admin", "remove", "--yes", "--", user, String(device.id)], "root").then(onClose, setWhy)}
+            onClose={isRunning ? undefined : onClose}
+            onSubmit={remove}
             footer={
                 <>
-                    <Button kind="danger" submit>
+                    <Button kind="danger" submit disabled={isRunning}>
                         Remove
                     </Button>
-                    <Button kind="link" onClick={onClose}>
+                    <Button kind="link" onClick={onClose} disabled={isRunning} focused>
                         Cancel
                     </Button>
                 </>

@@ -6,8 +6,9 @@ import type { Status, Unusable, WithoutDevice } from "./answers";
 import { useAsked } from "./asked";
 import { Ordering } from "./ordering";
 import { OF_MANY, type Order } from "./orders";
-import { Alert, Button, Choice, Field, Label, Name, Refused, Table, Waiting } from "./pieces";
+import { Alert, Button, Choice, Field, Label, Name, Refused, Table, Waiting, Warnings } from "./pieces";
 import { go } from "./place";
+import { Service } from "./service";
 import { lock_of, moment, number, outcome, override_of } from "./words";
 
 /** Rows of a page. */
@@ -34,12 +35,13 @@ const IS_SHOWN: Record<string, (row: Row) => boolean> = {
     without: ({ status }) => status === null || status.devices.length === 0,
     locked: ({ status }) => status !== null && status.lock !== "open",
     override: ({ status }) => status !== null && status.override !== "none",
-    passcode: ({ status }) => status?.passcode !== undefined,
+    passcode: ({ status }) => status?.passcode !== undefined && !status.passcode.used && !status.passcode.expired,
 };
 
 export function Users() {
+    const [service, setService] = useState("sshd");
     const listed = useAsked<Status | Unusable>(["admin", "list"], "root");
-    const without = useAsked<WithoutDevice>(["admin", "list", "--without-device"], "root");
+    const without = useAsked<WithoutDevice>(["admin", "list", "--without-device", `--service=${service}`], "root");
     const [typed, setTyped] = useState("");
     const [filter, setFilter] = useState("all");
     const [page, setPage] = useState(0);
@@ -70,11 +72,15 @@ export function Users() {
 
     return (
         <>
+            <Warnings of={[...listed.warnings, ...without.warnings]} />
             {listed.why !== null && <Refused why={listed.why} />}
             {without.why !== null && <Refused why={without.why} />}
             {unusable.map(({ file, error, hint }) => (
                 <Alert severity="danger" title={`The record ${file} cannot be used: ${error}`}>
-                    {hint}
+                    {hint}{" "}
+                    <Button kind="link" onClick={() => go("users", file)}>
+                        Open
+                    </Button>
                 </Alert>
             ))}
             <search class="pf-v6-c-form otp-search">
@@ -96,10 +102,15 @@ export function Users() {
                     }}
                     options={FILTERS}
                 />
+                <Service value={service} onChosen={setService} />
             </search>
             <p class="otp-actions">
                 <Button
-                    onClick={() => setChosen(is_all ? new Set() : new Set(found.map(({ user }) => user)))}
+                    onClick={() => {
+                    const next = new Set(chosen);
+                    for (const { user } of found) is_all ? next.delete(user) : next.add(user);
+                    setChosen(next);
+                }}
                     disabled={found.length === 0}
                 >
                     {is_all ? "Choose none" : `Choose all ${found.length.toLocaleString()}`}
@@ -143,7 +154,7 @@ export function Users() {
                             </Button>
                         ),
                     },
-                    { title: "Devices", cell: devices },
+                    { title: `Devices, and a login through ${service} without one`, cell: devices },
                     { title: "Codes left", cell: ({ status }) => (status?.enrolled ? String(status.recovery_codes_left) : "") },
                     { title: "Last accepted", cell: ({ status }) => (status?.enrolled ? moment(status.last_accepted) : "") },
                     { title: "State", cell: state },
@@ -166,7 +177,9 @@ export function Users() {
                 <Ordering
                     order={order}
                     users={[...chosen]}
-                    onClose={() => {
+                    without={rows.filter(({ user, status }) => chosen.has(user) && !status?.devices.length).map(({ user }) => user)}
+                    onCancel={() => setOrder(null)}
+                    onDone={() => {
                         setOrder(null);
                         setChosen(new Set());
                         again();

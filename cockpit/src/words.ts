@@ -2,6 +2,11 @@
 
 import type { Device, Explained, Status } from "./answers";
 
+/** What a word means; a word that is not known is itself. */
+function word_of(words: Record<string, string>, word: string): string {
+    return Object.prototype.hasOwnProperty.call(words, word) ? (words[word] ?? word) : word;
+}
+
 /** pam_otp(8), "Why a login was refused". */
 const REASONS: Record<string, string> = {
     wrong: "The code was wrong.",
@@ -31,7 +36,7 @@ const REASONS: Record<string, string> = {
 };
 
 export function reason(why: string): string {
-    return REASONS[why] ?? why;
+    return word_of(REASONS, why);
 }
 
 const KINDS: Record<string, string> = {
@@ -64,7 +69,7 @@ const OUTCOMES: Record<string, string> = {
 };
 
 export function outcome(word: string): string {
-    return OUTCOMES[word] ?? word;
+    return word_of(OUTCOMES, word);
 }
 
 export function decided_by({ decided_by, file, line }: Explained): string {
@@ -96,7 +101,8 @@ export function lock_of({ lock, failures }: Status): string | null {
 /** A time as the person's own clock and language show it; other texts as they are. */
 export function moment(time: string | null): string {
     if (time === null) return "never";
-    const date = new Date(time);
+    // A file of syslog may have times without a year, of which a browser makes one.
+    const date = new Date(/^\d{4}-/.test(time) ? time : NaN);
     if (Number.isNaN(date.getTime())) return time;
     return date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }

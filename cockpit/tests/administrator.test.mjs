@@ -61,6 +61,11 @@ tried("names that mean harm are text", async () => {
     const row = users().getByRole("row", { name: /eci/ });
     await row.waitFor();
     assert.equal(await row.locator("bdi").count(), 1, "it does not turn what stands beside it");
+    // A name that ends in another one's, for an address.
+    await find("carol#1");
+    await users().getByRole("button", { name: "carol#1" }).click();
+    await frame.getByRole("heading", { level: 2, name: "carol#1" }).waitFor();
+    await frame.getByText("No device is set up.").waitFor();
     await find("🔑");
     await users().getByText("🔑 key").waitFor();
     await find("$(");
@@ -134,6 +139,7 @@ tried("many users at once, with progress", async () => {
     await frame.getByRole("button", { name: "Choose all 1,200" }).click();
     await frame.getByRole("button", { name: "Exempt", exact: true }).click();
     await dialog().getByText(/and 119\d more/).waitFor();
+    await dialog().getByText("1,200 of them have no device").waitFor({ state: "detached" });
     await dialog().getByLabel("Until").fill("2031-01-31");
     await dialog().getByRole("button", { name: "Exempt" }).click();
     await dialog().getByRole("progressbar").waitFor();
@@ -141,6 +147,26 @@ tried("many users at once, with progress", async () => {
     assert.deepEqual(await violations(frame), []);
     await dialog().getByRole("button", { name: "Close" }).last().click();
     assert.equal(status_of("u00001").override_until, "2031-01-31T00:00:00Z");
+});
+
+tried("an order about many says whom it would lock out, and about whom it was not done", async () => {
+    await find("u0000");
+    await frame.getByText(/^9 of 10,0\d\d users$/).waitFor();
+    await frame.getByRole("button", { name: "Choose all 9" }).click();
+    await frame.getByRole("button", { name: "Require", exact: true }).click();
+    await dialog().getByText("9 of them have no device").waitFor();
+    await dialog().getByRole("button", { name: "Cancel" }).click();
+    await frame.getByText("9 users are chosen:").waitFor();
+
+    // One of them is gone meanwhile.
+    await with_files({ "/etc/passwd": (text) => text.replace(/^u00005:.*\n/m, "") }, async () => {
+        await frame.getByRole("button", { name: "Remove override", exact: true }).click();
+        await dialog().getByRole("button", { name: "Remove override", exact: true }).click();
+        await dialog().getByText("8 records were changed").waitFor();
+        await dialog().getByText(/u00005/).last().waitFor();
+        await dialog().getByRole("button", { name: "Close" }).last().click();
+    });
+    assert.equal(status_of("u00009").override, "none");
 });
 
 tried("the policy is explained", async () => {

@@ -19,7 +19,7 @@ const open = new Set();
 
 /** A test; if it fails, what its windows show is in a picture and in the error. Its own windows are closed. */
 export function tried(name, story) {
-    test(name, { timeout: 180_000 }, async () => {
+    test(name, { timeout: 300_000 }, async () => {
         const before = new Set(open);
         try {
             await story();
@@ -55,7 +55,7 @@ export async function browser() {
 export async function window_of(browser, options = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-GB", acceptDownloads: true, ...options });
     context.on("page", (page) => open.add(page));
-    context.setDefaultTimeout(15_000);
+    context.setDefaultTimeout(45_000);
     const page = await context.newPage();
     page.complaints = [];
     page.on("pageerror", (error) => page.complaints.push(String(error)));

@@ -37,7 +37,7 @@ tried("a user without a device sets up an app by the picture on the screen", asy
     assert.deepEqual(await violations(frame), []);
     assert.equal(status_of("bob").enrolled, false, "nothing is active before a code was right");
 
-    const field = dialog(frame).getByLabel("Code that the new device shows");
+    const field = dialog(frame).getByLabel("Code that the device shows");
     await field.fill("000000");
     await field.press("Enter");
     await dialog(frame).getByText("code is not correct").waitFor();
@@ -56,8 +56,14 @@ tried("a user without a device sets up an app by the picture on the screen", asy
     assert.ok(await codes.first().isVisible(), "Escape does not take codes away that are shown once");
     const [download] = await Promise.all([page.waitForEvent("download"), dialog(frame).getByRole("button", { name: "Download" }).click()]);
     const saved = await (await import("node:fs/promises")).readFile(await download.path(), "utf8");
-    assert.equal(saved.split("\n")[0], first);
-    assert.equal(saved.trim().split("\n").length, 10);
+    assert.match(saved.split("\n")[0], /^Recovery codes of bob on /);
+    assert.equal(saved.split("\n")[1], first);
+    assert.equal(saved.trim().split("\n").length, 11);
+    // On paper there is nothing else.
+    await page.emulateMedia({ media: "print" });
+    assert.ok(await codes.first().isVisible(), "the codes are printed");
+    assert.ok(!(await frame.getByRole("heading", { level: 1 }).isVisible()), "and the page is not");
+    await page.emulateMedia({ media: "screen" });
     await dialog(frame).getByRole("button", { name: "Copy" }).click();
     await dialog(frame).getByText("Copied.").waitFor();
     await dialog(frame).getByLabel("I have them in a safe place").check();
@@ -87,6 +93,12 @@ tried("each change asks for a proof, and a wrong one changes nothing", async () 
     await proof.press("Enter");
     await named(frame, '<b onclick="alert(1)">phone</b>').waitFor();
     assert.equal(status_of("alice").devices[0].name, '<b onclick="alert(1)">phone</b>');
+
+    await frame.getByRole("button", { name: "Try a code" }).click();
+    await proof.fill(next_code("alice"));
+    await proof.press("Enter");
+    await dialog(frame).getByText("That code is correct").waitFor();
+    await dialog(frame).getByRole("button", { name: "Close" }).first().click();
 
     await frame.getByRole("button", { name: "New codes" }).click();
     await proof.fill(wrong_code("alice"));
@@ -119,7 +131,7 @@ tried("a second device, a token, the default and a removal", async () => {
     await prove();
     await dialog(frame).getByRole("img", { name: "QR code" }).waitFor();
     const key = new URL(decoded(await page.screenshot())).searchParams.get("secret");
-    const code = dialog(frame).getByLabel("Code that the new device shows");
+    const code = dialog(frame).getByLabel("Code that the device shows");
     await code.fill(code_of(key));
     await code.press("Enter");
     await named(frame, "tablet").waitFor();
@@ -140,6 +152,15 @@ tried("a second device, a token, the default and a removal", async () => {
     await code.press("Enter");
     await named(frame, "blue key").waitFor();
     assert.deepEqual(await violations(frame), []);
+
+    // A name that another device has can be another, in the form that it came from.
+    await frame.getByRole("button", { name: "Rename blue key" }).click();
+    await dialog(frame).getByLabel("New name").fill("tablet");
+    await dialog(frame).getByRole("button", { name: "Rename" }).click();
+    await dialog(frame).getByText("another device has this name").waitFor();
+    await dialog(frame).getByRole("button", { name: "Back" }).click();
+    await dialog(frame).getByLabel("New name").waitFor();
+    await dialog(frame).getByRole("button", { name: "Cancel" }).click();
 
     await frame.getByRole("button", { name: "Make default tablet" }).click();
     await prove();
@@ -179,6 +200,11 @@ tried("a set-up that is left changes nothing, and one of two tabs gets through",
     await frame.getByRole("button", { name: "Set up an app" }).click();
     await dialog(frame).getByRole("img", { name: "QR code" }).waitFor();
     await page.keyboard.press("Escape");
+    await dialog(frame).getByText("Nothing is set up yet").waitFor();
+    await dialog(frame).getByRole("button", { name: "Go on with it" }).click();
+    await dialog(frame).getByRole("img", { name: "QR code" }).waitFor();
+    await page.keyboard.press("Escape");
+    await dialog(frame).getByRole("button", { name: "Leave" }).click();
     await dialog(frame).waitFor({ state: "detached" });
     assert.equal(status_of("carol").enrolled, false);
 
@@ -194,11 +220,11 @@ tried("a set-up that is left changes nothing, and one of two tabs gets through",
     }
     assert.notEqual(keys[0], keys[1]);
     await other.bringToFront();
-    await dialog(second).getByLabel("Code that the new device shows").fill(code_of(keys[1]));
+    await dialog(second).getByLabel("Code that the device shows").fill(code_of(keys[1]));
     await other.keyboard.press("Enter");
     await dialog(second).getByRole("list", { name: "Recovery codes" }).waitFor();
     await page.bringToFront();
-    await dialog(frame).getByLabel("Code that the new device shows").fill(code_of(keys[0]));
+    await dialog(frame).getByLabel("Code that the device shows").fill(code_of(keys[0]));
     await page.keyboard.press("Enter");
     await dialog(frame).getByText(/changed meanwhile|enrolled|start again/i).first().waitFor();
     assert.ok(!(await frame.content()).includes(keys[0]), "the key that came too late is gone");

@@ -33,12 +33,14 @@ impl UnixTime {
 
     /// The moment at which a calendar day begins in UTC; `None` before 1970, after 9999 and for days that do not exist.
     pub fn midnight(year: u64, month: u64, day: u64) -> Option<Self> {
-        let real =
-            (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+        // First: of a year that is none the months would be counted for ever.
+        if !((1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day)) {
+            return None;
+        }
         let months = (1970..year).flat_map(|year| (1..=12).map(move |month| (year, month)));
         let months = months.chain((1..month).map(|month| (year, month)));
         let days = months.map(|(year, month)| days_in(year, month)).sum::<u64>().checked_add(day.checked_sub(1)?)?;
-        Some(Self(days.checked_mul(86_400)?)).filter(|_| real)
+        days.checked_mul(86_400).map(Self)
     }
 
     /// The day in UTC: `2026-11-21`.

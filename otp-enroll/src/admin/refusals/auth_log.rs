@@ -1,7 +1,8 @@
 //! The file of a syslog daemon. It does not tell who sent a line.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read as _, Seek, SeekFrom, Take};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::OFlag;
@@ -12,25 +13,29 @@ use super::line::{Reader, Refusal};
 /// Where distributions keep it, and the file before the last rotation.
 const FILES: [[&str; 2]; 2] = [["/var/log/auth.log", "/var/log/auth.log.1"], ["/var/log/secure", "/var/log/secure.1"]];
 
-/// Bytes at the end of a file that are looked at.
+/// Bytes at the end of a file that are looked at for one user; for all users it is read as a whole, since any user can fill it.
 const MOST_BYTES: u64 = 8 << 20;
+
+/// Bytes of a line that are looked at: ours are shorter.
+const LONGEST_LINE: u64 = 1 << 14;
 
 /// The zones of the world are that far from UTC at most, and a time without a year has no zone either.
 const FARTHEST_ZONE: Seconds = Seconds(14 * 3600);
 
-/// The last refusals since then, and the file; `None` if there is none.
+/// The last refusals since then, and the file; `None` if there is none. Without a time, only the end of a file is looked at.
 pub(super) fn newest_first(
     reader: &Reader,
     since: Option<UnixTime>,
     number: usize,
 ) -> Option<(Vec<Refusal>, &'static str)> {
+    let beginning = since.is_none().then_some(MOST_BYTES);
     let since = Since(since, UnixTime::now());
     FILES.iter().find_map(|[present, before]| {
-        let mut found = of_file(&end_of(present).ok()?, reader, &since, number);
+        let mut found = of_file(&mut opened(present, beginning).ok()?, reader, &since, number).ok()?;
         if found.len() < number
-            && let Ok(text) = end_of(before)
+            && let Ok(mut file) = opened(before, beginning)
         {
-            found.extend(of_file(&text, reader, &since, number.saturating_sub(found.len())));
+            found.extend(of_file(&mut file, reader, &since, number.saturating_sub(found.len())).ok()?);
         }
         Some((found, *present))
     })
@@ -78,25 +83,41 @@ fn read_time(text: &str, now: UnixTime) -> Option<UnixTime> {
     of_year(year).filter(|time| *time <= latest.after(FARTHEST_ZONE)).or_else(|| of_year(year.checked_sub(1)?))
 }
 
-fn end_of(path: &str) -> io::Result<String> {
+/// The file, or as many bytes of its end.
+fn opened(path: &str, most: Option<u64>) -> io::Result<BufReader<Take<File>>> {
     let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
     let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = File::metadata(&file)?;
     if !metadata.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    file.seek(SeekFrom::Start(metadata.len().saturating_sub(MOST_BYTES)))?;
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let length = metadata.len();
+    file.seek(SeekFrom::Start(most.map_or(0, |most| length.saturating_sub(most))))?;
+    // What is written meanwhile is of the next time.
+    Ok(BufReader::new(file.take(most.unwrap_or(length).min(length))))
 }
 
-fn of_file(text: &str, reader: &Reader, since: &Since, number: usize) -> Vec<Refusal> {
-    let read = |line| {
-        let (time, program, message) = parts(line)?;
-        reader.read(time, program, message).filter(|refusal| since.has(&refusal.time))
-    };
-    text.lines().rev().filter_map(read).take(number).collect()
+/// The refusals of a file, so many at most, the newest ones.
+fn of_file(file: &mut impl BufRead, reader: &Reader, since: &Since, number: usize) -> io::Result<Vec<Refusal>> {
+    let mut found = VecDeque::new();
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        if file.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        let line = String::from_utf8_lossy(&bytes);
+        let refusal = parts(line.trim_end_matches('\n'))
+            .and_then(|(time, program, message)| reader.read(time, program, message))
+            .filter(|refusal| since.has(&refusal.time));
+        if let Some(refusal) = refusal {
+            if found.len() == number {
+                found.pop_front();
+            }
+            found.push_back(refusal);
+        }
+    }
+    Ok(found.into_iter().rev().collect())
 }
 
 /// Time, program and message of a line: `Nov 21 21:14:17 host sshd[123]: …`, or with a time of RFC 3339.
@@ -123,7 +144,7 @@ mod tests {
              2026-11-28T06:35:23.548108+00:00 host otp-helper[3]: refused user=alice by_uid=1 change=tested why=locked\n"
         );
         let told = |number| {
-            let found = of_file(&text, &Reader::of("alice"), &Since(None, UnixTime(0)), number);
+            let found = of_file(&mut text.as_bytes(), &Reader::of("alice"), &Since(None, UnixTime(0)), number).unwrap();
             found.iter().map(|refusal| format!("{}: {}", refusal.time, refusal.told())).collect::<Vec<_>>()
         };
         let all = [

@@ -12,8 +12,11 @@ use crate::admin::journal::{Entry, OF_ROOT, entries};
 /// Where journald keeps it, in a folder for each machine.
 const FOLDERS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 
-/// The newest lines come first, so many at most.
-const HOW: [&str; 3] = ["--reverse", "--lines=100000", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_UID,_GID"];
+/// The newest lines come first.
+const HOW: [&str; 2] = ["--reverse", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_UID,_GID"];
+
+/// Without a time from which on they count, so many lines are looked at.
+const MOST_LINES: &str = "--lines=100000";
 
 /// The last refusals; `None` if there is no journal. A line counts if root sent it, or a process with the helper's group,
 /// which no user can have: `logger` sends lines of any text.
@@ -26,7 +29,7 @@ pub(super) fn newest_first(reader: &Reader, since: Option<UnixTime>, number: usi
     let of_helper =
         of_helper.as_deref().map(|group| ["+", "SYSLOG_FACILITY=10", "SYSLOG_IDENTIFIER=otp-helper", group]);
     let since = since.map(|since| format!("--since=@{}", since.0));
-    let how = HOW.into_iter().chain(since.as_deref());
+    let how = HOW.into_iter().chain(since.as_deref().or(Some(MOST_LINES)));
     let found = entries(how.chain(OF_ROOT).chain(of_helper.into_iter().flatten()))?;
     Some(found.filter_map(|entry| refusal(&entry, group.as_deref(), reader)).take(number).collect())
 }
