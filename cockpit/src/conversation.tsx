@@ -155,7 +155,7 @@ export function Conversation({ title, command, as, user, devices, children, told
             footer={
                 isLeaving ? (
                     <>
-                        <Button kind="primary" onClick={() => setLeaving(false)} focused>
+                        <Button key="stay" kind="primary" onClick={() => setLeaving(false)} focused>
                             Go on with it
                         </Button>
                         <Button kind="link" onClick={onClose}>
@@ -170,7 +170,7 @@ export function Conversation({ title, command, as, user, devices, children, told
                         </Button>
                     )}
                     {why !== null && (
-                        <Button kind="primary" onClick={onBack ?? begin} focused>
+                        <Button key="again" kind="primary" onClick={onBack ?? begin} focused>
                             {onBack ? "Back" : "Try again"}
                         </Button>
                     )}
