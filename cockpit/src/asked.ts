@@ -35,18 +35,15 @@ export function useAsked<T>(command: string[], as: As): Asked<T> {
         const lines: Answer[] = [];
         const warned: string[] = [];
         let shown = 0;
-        const present = start("--json", JSON.parse(words) as string[], as, (answer) => {
-            if (typeof answer["warning"] === "string") {
-                warned.push(answer["warning"]);
-                return;
-            }
+        const told = (answer: Answer) => {
             lines.push(answer);
             // Ten thousand lines are not ten thousand pictures.
             if (Date.now() - shown > 200) {
                 shown = Date.now();
                 setRunning(lines.length);
             }
-        });
+        };
+        const present = start("--json", JSON.parse(words) as string[], as, told, (text) => warned.push(text));
         process.current = present;
         setRunning(0);
         const ended = (error: unknown) => {

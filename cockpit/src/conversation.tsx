@@ -3,9 +3,9 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 import type { Device, Offer, Question } from "./answers";
+import { copied } from "./copied";
 import { Alert, Button, Field, Modal, Refused, Waiting } from "./pieces";
 import { type Answer, type As, type Running, start } from "./program";
-import { copied } from "./copied";
 import { RecoveryCodes } from "./recovery_codes";
 
 interface Asked {
@@ -77,28 +77,23 @@ export function Conversation({ title, command, as, user, devices, children, told
         setNotes([]);
         setWhy(null);
         setText("");
+        const noted = (...more: string[]) => setNotes((notes) => [...notes, ...more].slice(-2));
         const told = (answer: Answer) => {
             if ("asks" in answer) setQuestion(answer as unknown as Question);
             else if ("uri" in answer) setOffer(answer as unknown as Offer);
             else if (Array.isArray(answer["recovery_codes"])) {
                 setOffer(null);
                 setCodes(answer["recovery_codes"] as string[]);
-            } else setNotes((notes) => [...notes, ...note(answer)].slice(-2));
+            } else noted(...note(answer));
         };
-        const process = start("--dialog", command, as, told);
+        const process = start("--dialog", command, as, told, noted);
         running.current = process;
-        process.done.then(
-            () => {
+        process.done
+            .finally(() => {
                 setOffer(null);
                 setQuestion(null);
-                setDone(true);
-            },
-            (error: unknown) => {
-                setOffer(null);
-                setQuestion(null);
-                setWhy(error);
-            },
-        );
+            })
+            .then(() => setDone(true), setWhy);
     }, []);
 
     useEffect(() => {
@@ -163,21 +158,21 @@ export function Conversation({ title, command, as, user, devices, children, told
                         </Button>
                     </>
                 ) : (
-                <>
-                    {asked && (
-                        <Button kind="primary" submit disabled={text.trim() === ""}>
-                            {asked.button}
+                    <>
+                        {asked && (
+                            <Button kind="primary" submit disabled={text.trim() === ""}>
+                                {asked.button}
+                            </Button>
+                        )}
+                        {why !== null && (
+                            <Button key="again" kind="primary" onClick={onBack ?? begin} focused>
+                                {onBack ? "Back" : "Try again"}
+                            </Button>
+                        )}
+                        <Button kind="link" onClick={leave} disabled={is_busy}>
+                            Cancel
                         </Button>
-                    )}
-                    {why !== null && (
-                        <Button key="again" kind="primary" onClick={onBack ?? begin} focused>
-                            {onBack ? "Back" : "Try again"}
-                        </Button>
-                    )}
-                    <Button kind="link" onClick={leave} disabled={is_busy}>
-                        Cancel
-                    </Button>
-                </>
+                    </>
                 )
             }
         >
@@ -227,7 +222,6 @@ export function Conversation({ title, command, as, user, devices, children, told
 
 /** What a line says that is neither a question nor a key. */
 function note(answer: Answer): string[] {
-    if (typeof answer["warning"] === "string") return [answer["warning"]];
     if (typeof answer["question"] === "string") return [`Type ${answer["question"]} into your token.`];
     if (typeof answer["text"] === "string") return [answer["text"]];
     if (typeof answer["to"] === "string") {
@@ -236,7 +230,7 @@ function note(answer: Answer): string[] {
     return [];
 }
 
-/** The key of a new app: as a picture, to type, and as an address. */
+/** The key of a new app: as a picture, and to type. */
 function Key({ offer }: { offer: Offer }) {
     const [isTyped, setTyped] = useState(false);
     const [told, setTold] = useState<string | null>(null);
@@ -246,26 +240,26 @@ function Key({ offer }: { offer: Offer }) {
             <img class="otp-qr" alt="QR code with the key" src={`data:image/svg+xml;base64,${btoa(offer.qr)}`} />
             {isTyped ? (
                 <>
-                <p class="otp-actions">
-                    <Button onClick={() => void copied(offer.secret).then((done) => setTold(done ? "Copied." : "The browser did not copy it: select it."))}>
-                        Copy the key
-                    </Button>
-                    <span role="status">{told}</span>
-                </p>
-                <dl class="otp-typed">
-                    <dt>Key, to type into the app</dt>
-                    <dd>
-                        <code>{offer.secret.replace(/(.{4})(?=.)/g, "$1 ")}</code>
-                    </dd>
-                    <dt>Account</dt>
-                    <dd>
-                        {offer.issuer}: {offer.user}
-                    </dd>
-                    <dt>The same key in HEX</dt>
-                    <dd>
-                        <code>{offer.hex}</code>
-                    </dd>
-                </dl>
+                    <p class="otp-actions">
+                        <Button onClick={() => void copied(offer.secret).then((done) => setTold(done ? "Copied." : "The browser did not copy it: select it."))}>
+                            Copy the key
+                        </Button>
+                        <span role="status">{told}</span>
+                    </p>
+                    <dl class="otp-typed">
+                        <dt>Key, to type into the app</dt>
+                        <dd>
+                            <code>{offer.secret.replace(/(.{4})(?=.)/g, "$1 ")}</code>
+                        </dd>
+                        <dt>Account</dt>
+                        <dd>
+                            {offer.issuer}: {offer.user}
+                        </dd>
+                        <dt>The same key in HEX</dt>
+                        <dd>
+                            <code>{offer.hex}</code>
+                        </dd>
+                    </dl>
                 </>
             ) : (
                 <p>

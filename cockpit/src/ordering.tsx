@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { Order } from "./orders";
 import { Alert, Button, Field, Modal, Name, Refused, Warnings } from "./pieces";
-import { Refusal, type Running, start } from "./program";
+import { type Answer, Refusal, type Running, start } from "./program";
 import { number } from "./words";
 
 /** So many names are told; of the others, how many there are. */
@@ -51,18 +51,16 @@ export function Ordering({ order, users, without, onDone, onCancel }: Props) {
         const about = async (names: string[]): Promise<void> => {
             const options = [...(until ? ["--until", until] : []), ...(asks(order) ? ["--yes"] : [])];
             let lines = 0;
-            running.current = start("--json", ["admin", ...order.command.split(" "), ...options, "--", ...names], "root", (answer) => {
-                if (typeof answer["warning"] === "string") {
-                    noted.add(answer["warning"]);
-                    return;
-                }
+            const command = ["admin", ...order.command.split(" "), ...options, "--", ...names];
+            const told = (answer: Answer) => {
                 lines += 1;
                 count += 1;
                 if (answer["changed"] === true) changes += 1;
                 if (typeof answer["error"] === "string") failed.push([String(answer["user"]), answer["error"]]);
                 setDone(count);
                 setChanged(changes);
-            });
+            };
+            running.current = start("--json", command, "root", told, (text) => noted.add(text));
             try {
                 await running.current.done;
             } catch (error) {

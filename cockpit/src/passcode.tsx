@@ -2,8 +2,9 @@
 
 import { useState } from "preact/hooks";
 
+import { useGiven } from "./given";
 import { Button, Choice, Field, Modal, Name, Refused, Waiting, Warnings } from "./pieces";
-import { type Answer, run } from "./program";
+import type { Answer } from "./program";
 import { moment } from "./words";
 
 const VALID = { "30m": "30 minutes", "8h": "8 hours", "24h": "24 hours", "3d": "3 days", "7d": "7 days" };
@@ -12,20 +13,10 @@ export function Passcode({ user, onClose }: { user: string; onClose: () => void 
     const [valid, setValid] = useState("24h");
     const [service, setService] = useState("");
     const [issued, setIssued] = useState<Answer | null>(null);
-    const [isRunning, setRunning] = useState(false);
-    const [warnings, setWarnings] = useState<string[]>([]);
-    const [why, setWhy] = useState<unknown>(null);
+    const { isRunning, why, warnings, give } = useGiven();
     const issue = () => {
-        if (isRunning) return;
-        setRunning(true);
-        setWhy(null);
         const options = ["--valid", valid, ...(service ? ["--service", service] : [])];
-        run(["admin", "issue", ...options, "--", user], "root")
-            .then((answers) => {
-                setWarnings(answers.flatMap(({ warning }) => (typeof warning === "string" ? [warning] : [])));
-                setIssued(answers.find((answer) => "passcode" in answer) ?? null);
-            }, setWhy)
-            .finally(() => setRunning(false));
+        give(["admin", "issue", ...options, "--", user], ([answer]) => setIssued(answer ?? null));
     };
     if (issued) {
         return (

@@ -83,6 +83,20 @@ export function Button({ kind = "secondary", onClick, disabled = false, submit =
     );
 }
 
+/** Something to fill in, below its label. */
+function Labelled({ id, label, children }: { id: string; label: string; children: ComponentChildren }) {
+    return (
+        <div class="pf-v6-c-form__group">
+            <div class="pf-v6-c-form__group-label">
+                <label class="pf-v6-c-form__label" for={id}>
+                    <span class="pf-v6-c-form__label-text">{label}</span>
+                </label>
+            </div>
+            <div class="pf-v6-c-form__group-control">{children}</div>
+        </div>
+    );
+}
+
 interface FieldProps {
     label: string;
     value: string;
@@ -109,48 +123,41 @@ export function Field(props: FieldProps) {
     const told = fault ?? hint;
     const list = choices ? { list: `${id}-choices` } : {};
     return (
-        <div class="pf-v6-c-form__group">
-            <div class="pf-v6-c-form__group-label">
-                <label class="pf-v6-c-form__label" for={id}>
-                    <span class="pf-v6-c-form__label-text">{label}</span>
-                </label>
-            </div>
-            <div class="pf-v6-c-form__group-control">
-                <span class={`pf-v6-c-form-control${fault ? " pf-m-error" : ""}`}>
-                    <input
-                        id={id}
-                        ref={input}
-                        {...{ type: type as "text", ...list }}
-                        value={value}
-                        onInput={(event) => onInput(event.currentTarget.value)}
-                        required={required}
-                        min={min}
-                        spellcheck={false}
-                        autocapitalize="off"
-                        autocomplete={code ? "one-time-code" : "off"}
-                        {...(numeric ? { inputMode: "numeric" as const } : {})}
-                        {...(told ? { "aria-describedby": `${id}-hint` } : {})}
-                        {...(fault ? { "aria-invalid": true } : {})}
-                    />
-                </span>
-                {choices && (
-                    <datalist id={`${id}-choices`}>
-                        {choices.map((choice) => (
-                            <option value={choice} />
-                        ))}
-                    </datalist>
-                )}
-                {told && (
-                    <div class="pf-v6-c-form__helper-text" id={`${id}-hint`} aria-live="polite">
-                        <div class="pf-v6-c-helper-text">
-                            <div class={`pf-v6-c-helper-text__item${fault ? " pf-m-error" : ""}`}>
-                                <span class="pf-v6-c-helper-text__item-text">{told}</span>
-                            </div>
+        <Labelled id={id} label={label}>
+            <span class={`pf-v6-c-form-control${fault ? " pf-m-error" : ""}`}>
+                <input
+                    id={id}
+                    ref={input}
+                    {...{ type: type as "text", ...list }}
+                    value={value}
+                    onInput={(event) => onInput(event.currentTarget.value)}
+                    required={required}
+                    min={min}
+                    spellcheck={false}
+                    autocapitalize="off"
+                    autocomplete={code ? "one-time-code" : "off"}
+                    {...(numeric ? { inputMode: "numeric" as const } : {})}
+                    {...(told ? { "aria-describedby": `${id}-hint` } : {})}
+                    {...(fault ? { "aria-invalid": true } : {})}
+                />
+            </span>
+            {choices && (
+                <datalist id={`${id}-choices`}>
+                    {choices.map((choice) => (
+                        <option value={choice} />
+                    ))}
+                </datalist>
+            )}
+            {told && (
+                <div class="pf-v6-c-form__helper-text" id={`${id}-hint`} aria-live="polite">
+                    <div class="pf-v6-c-helper-text">
+                        <div class={`pf-v6-c-helper-text__item${fault ? " pf-m-error" : ""}`}>
+                            <span class="pf-v6-c-helper-text__item-text">{told}</span>
                         </div>
                     </div>
-                )}
-            </div>
-        </div>
+                </div>
+            )}
+        </Labelled>
     );
 }
 
@@ -164,22 +171,15 @@ interface ChoiceProps {
 export function Choice({ label, value, onChange, options }: ChoiceProps) {
     const id = useId();
     return (
-        <div class="pf-v6-c-form__group">
-            <div class="pf-v6-c-form__group-label">
-                <label class="pf-v6-c-form__label" for={id}>
-                    <span class="pf-v6-c-form__label-text">{label}</span>
-                </label>
-            </div>
-            <div class="pf-v6-c-form__group-control">
-                <span class="pf-v6-c-form-control">
-                    <select id={id} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-                        {Object.entries(options).map(([word, text]) => (
-                            <option value={word}>{text}</option>
-                        ))}
-                    </select>
-                </span>
-            </div>
-        </div>
+        <Labelled id={id} label={label}>
+            <span class="pf-v6-c-form-control">
+                <select id={id} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+                    {Object.entries(options).map(([word, text]) => (
+                        <option value={word}>{text}</option>
+                    ))}
+                </select>
+            </span>
+        </Labelled>
     );
 }
 

@@ -3,8 +3,8 @@
 import { useState } from "preact/hooks";
 
 import type { Explained } from "./answers";
-import { Button, Card, Facts, Field, Name, Refused, Waiting } from "./pieces";
-import { run } from "./program";
+import { useGiven } from "./given";
+import { Button, Card, Facts, Field, Name, Refused, Waiting, Warnings } from "./pieces";
 import { SERVICES } from "./service";
 import { decided_by, kinds, outcome } from "./words";
 
@@ -13,17 +13,14 @@ export function Policy() {
     const [service, setService] = useState("sshd");
     const [address, setAddress] = useState("");
     const [explained, setExplained] = useState<Explained | null>(null);
-    const [isRunning, setRunning] = useState(false);
-    const [why, setWhy] = useState<unknown>(null);
+    const { isRunning, why, warnings, give } = useGiven();
     const explain = (event: Event) => {
         event.preventDefault();
-        setRunning(true);
-        setWhy(null);
         setExplained(null);
         const options = [`--service=${service}`, ...(address ? [`--rhost=${address}`] : [])];
-        run(["admin", "explain", ...options, "--", user], "root")
-            .then(([answer]) => setExplained(answer ? (answer as unknown as Explained) : null), setWhy)
-            .finally(() => setRunning(false));
+        give(["admin", "explain", ...options, "--", user], ([answer]) =>
+            setExplained(answer ? (answer as unknown as Explained) : null),
+        );
     };
     return (
         <>
@@ -38,6 +35,7 @@ export function Policy() {
                 </p>
             </form>
             {isRunning && <Waiting>Asking the policy</Waiting>}
+            <Warnings of={warnings} />
             {why !== null && <Refused why={why} />}
             {explained && (
                 <Card title="At such a login">

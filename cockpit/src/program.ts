@@ -35,10 +35,16 @@ export type How = "--json" | "--dialog";
 const WARNING = "otp-enroll: warning: ";
 
 /**
- * Starts otp-enroll, and tells each line that it writes, except an error, which is that of `done`. A warning is told as
- * `{warning: TEXT}`.
+ * Starts otp-enroll, and tells each line that it writes, except an error, which is that of `done`. `warned` gets what it says
+ * beside its answer.
  */
-export function start(how: How, command: string[], as: As, told: (answer: Answer) => void): Running {
+export function start(
+    how: How,
+    command: string[],
+    as: As,
+    told: (answer: Answer) => void,
+    warned: (text: string) => void,
+): Running {
     let rest = "";
     let refusal: Refusal | null = null;
     let stopped = false;
@@ -54,7 +60,7 @@ export function start(how: How, command: string[], as: As, told: (answer: Answer
             if (stopped) return;
             // Standard error: a warning is for the person; an error has its line of JSON.
             if (!line.startsWith("{")) {
-                if (line.startsWith(WARNING)) told({ warning: line.slice(WARNING.length) });
+                if (line.startsWith(WARNING)) warned(line.slice(WARNING.length));
                 else if (line.trim() !== "") said.push(line);
                 continue;
             }
@@ -83,16 +89,6 @@ export function start(how: How, command: string[], as: As, told: (answer: Answer
         },
         done,
     };
-}
-
-/** Runs otp-enroll to its end, and returns its lines. */
-export async function run(command: string[], as: As, told: (answer: Answer) => void = () => {}): Promise<Answer[]> {
-    const answers: Answer[] = [];
-    await start("--json", command, as, (answer) => {
-        answers.push(answer);
-        told(answer);
-    }).done;
-    return answers;
 }
 
 function parse(line: string): Answer {

@@ -4,12 +4,12 @@ import { useState } from "preact/hooks";
 
 import type { Device, Status } from "./answers";
 import { useAsked } from "./asked";
+import { useGiven } from "./given";
 import { Ordering } from "./ordering";
 import { DISABLE, ENROLL, EXEMPT, FORGET, type Order, REQUIRE, RESET, REVOKE, UNLOCK, UNREQUIRE } from "./orders";
 import { Passcode } from "./passcode";
 import { Button, Card, Facts, Modal, Name, Refused, Table, Waiting, Warnings } from "./pieces";
 import { go } from "./place";
-import { run } from "./program";
 import { Refusals } from "./refusals";
 import { kind, lock_of, moment, override_of } from "./words";
 
@@ -120,20 +120,12 @@ function passcode({ passcode }: Status): string {
 }
 
 function Removal({ user, device, onClose }: { user: string; device: Device; onClose: () => void }) {
-    const [why, setWhy] = useState<unknown>(null);
-    const [isRunning, setRunning] = useState(false);
-    const remove = () => {
-        if (isRunning) return;
-        setRunning(true);
-        run(["admin", "remove", "--yes", "--", user, String(device.id)], "root")
-            .then(onClose, setWhy)
-            .finally(() => setRunning(false));
-    };
+    const { isRunning, why, give } = useGiven();
     return (
         <Modal
             title="Remove a device"
             onClose={isRunning ? undefined : onClose}
-            onSubmit={remove}
+            onSubmit={() => give(["admin", "remove", "--yes", "--", user, String(device.id)], onClose)}
             footer={
                 <>
                     <Button kind="danger" submit disabled={isRunning}>
