@@ -123,28 +123,13 @@ fn override_of(status: &Status) -> Option<Override> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::user::device_lines;
     use otp_core::protocol::request::{DeviceStatus, PasscodeStatus};
 
     const NOW: UnixTime = UnixTime(1_800_000_000);
 
     fn device(kind: &str) -> DeviceStatus {
-        DeviceStatus {
-            id: 1,
-            name: "phone".into(),
-            r#type: kind.into(),
-            algorithm: "SHA1".into(),
-            digits: 6,
-            period: None,
-            created: NOW.to_string(),
-            default: true,
-            last_used: None,
-            confirmed: true,
-            awaits_resync: false,
-            serial: None,
-            drift: None,
-            suite: None,
-            to: None,
-        }
+        DeviceStatus { r#type: kind.into(), ..device_lines::tests::device(1, "phone") }
     }
 
     fn status(kinds: &[&str]) -> Status {

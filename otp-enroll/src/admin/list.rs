@@ -300,6 +300,7 @@ fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::user::device_lines;
 
     #[test]
     fn kinds_of_devices_fit_their_column() {
@@ -321,22 +322,6 @@ mod tests {
     }
 
     fn device(kind: &str) -> DeviceStatus {
-        DeviceStatus {
-            id: 1,
-            name: "phone".into(),
-            r#type: kind.into(),
-            algorithm: "SHA1".into(),
-            digits: 6,
-            period: None,
-            created: String::new(),
-            default: false,
-            last_used: None,
-            confirmed: true,
-            awaits_resync: false,
-            serial: None,
-            drift: None,
-            suite: None,
-            to: None,
-        }
+        DeviceStatus { r#type: kind.into(), ..device_lines::tests::device(1, "phone") }
     }
 }

@@ -91,9 +91,9 @@ pub(super) fn each(
     let mut after = None;
     loop {
         let users = Administration::Users { after, locked_by: locked_by.map(str::to_owned) };
-        let page = match ask(Asked::Administer(Box::new(users)))? {
-            Answered::Verifier(Answer::Users(page)) => page,
-            Answered::Verifier(Answer::NoHost {}) => {
+        let page = match asked(users)? {
+            Answer::Users(page) => page,
+            Answer::NoHost {} => {
                 return Err(CliError::Reported {
                     error: format!(
                         "the fleet has no host {}, and none of that name has sent wrong codes",
@@ -102,18 +102,7 @@ pub(super) fn each(
                     hint: "names of hosts, on a verifier: otp-verifier host list".into(),
                 });
             }
-            Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
-                return Err(CliError::Reported { error, hint });
-            }
-            Answered::Verifier(Answer::Reply(_) | Answer::Refusals(_))
-            | Answered::Status(_)
-            | Answered::Record { .. }
-            | Answered::WouldAdopt(_)
-            | Answered::Present {}
-            | Answered::Forgotten(_)
-            | Answered::Lost { .. } => {
-                return Err(unintelligible().into());
-            }
+            Answer::Reply(_) | Answer::Refusals(_) => return Err(unintelligible().into()),
         };
         page.users.into_iter().try_for_each(&mut act)?;
         after = page.next;
@@ -125,13 +114,20 @@ pub(super) fn each(
 
 /// The last refusals of a user of the fleet, on all hosts.
 pub(super) fn refusals(user: &str) -> Result<Vec<Refused>, CliError> {
-    match ask(Asked::Administer(Box::new(Administration::Refusals { name: user.to_owned() })))? {
-        Answered::Verifier(Answer::Refusals(refusals)) => Ok(refusals),
+    match asked(Administration::Refusals { name: user.to_owned() })? {
+        Answer::Refusals(refusals) => Ok(refusals),
+        Answer::Users(_) | Answer::Reply(_) | Answer::NoHost {} => Err(unintelligible().into()),
+    }
+}
+
+/// What a verifier answers to a look.
+fn asked(look: Administration) -> Result<Answer, CliError> {
+    match ask(Asked::Administer(Box::new(look)))? {
+        Answered::Verifier(answer) => Ok(answer),
         Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
             Err(CliError::Reported { error, hint })
         }
-        Answered::Verifier(Answer::Users(_) | Answer::Reply(_) | Answer::NoHost {})
-        | Answered::Present {}
+        Answered::Present {}
         | Answered::Status(_)
         | Answered::Record { .. }
         | Answered::WouldAdopt(_)

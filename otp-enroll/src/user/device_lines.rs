@@ -185,13 +185,13 @@ pub(crate) fn day(time: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// 2026-11-28, noon.
     const NOW: UnixTime = UnixTime(1_795_867_200);
 
-    fn device(id: u8, name: &str) -> DeviceStatus {
+    pub(crate) fn device(id: u8, name: &str) -> DeviceStatus {
         DeviceStatus {
             id,
             name: name.to_owned(),

@@ -27,8 +27,9 @@ impl Servers {
         texts.retain(|text| {
             number = number.saturating_add(1);
             let error = Server::parse(text).err();
+            let is_readable = error.is_none();
             errors.extend(error.map(|why| DatabaseError::Setting(number, why)));
-            Server::parse(text).is_ok()
+            is_readable
         });
         errors
     }

@@ -61,11 +61,10 @@ fn read_time(text: &str, now: UnixTime) -> Option<UnixTime> {
             hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?.checked_add(parts.next().unwrap_or(0))?,
         ))
     };
-    if let Some((date, rest)) = text.split_once('T') {
-        let mut date = date.split('-').map_while(|part| part.parse().ok());
-        let midnight = UnixTime::midnight(date.next()?, date.next()?, date.next()?)?;
-        let time = midnight.after(clock(rest.get(..8)?)?);
-        let zone = rest.get(8..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    if let Some((time, rest)) = text.split_at_checked("2026-11-28T06:35:21".len())
+        && let Some(time) = UnixTime::read(&format!("{time}Z"))
+    {
+        let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
         return match zone.split_at_checked(1)? {
             ("+", ahead) => Some(UnixTime(time.0.checked_sub(clock(ahead)?.0)?)),
             ("-", behind) => Some(time.after(clock(behind)?)),
