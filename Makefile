@@ -322,6 +322,8 @@ check-packaged: packages unpacked deb fuzz-build
 	if [ "$$result" = 0 ]; then
 	  echo 'make check: passed'
 	else
+	  # What failed, with what was seen of it, comes last: a log that is cut is cut at its beginning.
+	  awk '/^NOT SO: |^---- .* stdout ----$$/ { shown = 1; print; next } /^(ok|test|proof|--)[ :]|^$$/ { shown = 0 } shown' "$(target)/check.log"
 	  echo "make check: FAILED; see $(target)/check.log and check-auth.log"
 	fi
 	exit "$$result"
