@@ -187,7 +187,7 @@ fleet_build     = CFLAGS="$${CFLAGS:-} $(remap_c)" $(CARGO) build $(CARGOFLAGS) 
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
 .PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier cockpit install-cockpit uninstall-cockpit fleet fleet-demo fleet-failover manual catalogue products test-programs rust packages build-packages deb-packages \
-	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-cockpit check-deb check-built-deb check-rootless lint \
+	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-cockpit check-deb check-built-deb check-rootless lint advisories \
 	demo demo-shell install uninstall deb rpm container clean
 
 all: agent products
@@ -429,6 +429,31 @@ lint: packages lint-packages
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
 	$(CARGO) deny --manifest-path fleet/Cargo.toml --config fleet/deny.toml check bans licenses sources
+	$(MAKE) --no-print-directory advisories
+
+# What is known against the crates of all workspaces, by the database of RustSec as it is now. ADVISORY_DB is a clone of it, on a
+# machine that does not reach its address.
+advisory_db := https://github.com/RustSec/advisory-db
+ADVISORY_DB ?=
+
+advisories:
+	@command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
+	if [ -n "$(ADVISORY_DB)" ]; then
+	  from="file://$$(realpath -- "$(ADVISORY_DB)")"
+	  echo "advisories: the database is $(ADVISORY_DB), of $$(git -C "$(ADVISORY_DB)" log -1 --format=%cs)"
+	  export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="url.$$from.insteadOf" GIT_CONFIG_VALUE_0=$(advisory_db)
+	fi
+	if ! $(CARGO) deny fetch db; then
+	  echo 'advisories: NOT CHECKED: the database could not be fetched. Where there is a network: git clone --depth 1' \
+	    '$(advisory_db); bring that folder here; make advisories ADVISORY_DB=FOLDER' >&2
+	  exit 1
+	fi
+	failed=0
+	deny() { $(CARGO) deny --manifest-path "$$1" --config "$$2" check advisories || failed=1; }
+	deny Cargo.toml deny.toml
+	deny fleet/Cargo.toml fleet/deny.toml
+	deny fuzz/Cargo.toml deny.toml
+	exit "$$failed"
 
 # With DESTDIR (for packages) files are only copied; sysusers.d, tmpfiles.d or the package then set group and owners, and the
 # package gives the store its id.
