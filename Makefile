@@ -167,7 +167,7 @@ SCRIPTS       := $(addprefix tests/,machine machine-check only packages person c
 	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker %/enroller,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
-	packaging/container/start debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
+	packaging/container/start packaging/rendered-manual debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
 	$(addprefix debian/otp-agent.,postinst prerm) \
 	$(addprefix debian/otp-verifier.,postinst postrm prerm) $(example_programs)
 
@@ -186,7 +186,7 @@ remap_c        := $(if $(blanks),,$(addprefix -ffile-prefix-map=,$(remapped)))
 fleet_build     = CFLAGS="$${CFLAGS:-} $(remap_c)" $(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier cockpit install-cockpit uninstall-cockpit fleet fleet-demo fleet-failover manual catalogue products test-programs rust packages build-packages deb-packages \
+.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier cockpit install-cockpit uninstall-cockpit fleet fleet-demo fleet-failover manual rendered-manual catalogue products test-programs rust packages build-packages deb-packages \
 	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-cockpit check-deb check-built-deb check-rootless lint advisories \
 	demo demo-shell install uninstall deb rpm container clean
 
@@ -206,9 +206,15 @@ load: export CARGO_PROFILE_RELEASE_LTO ?= thin
 load: rust
 	$(fleet_build) --package otp-load
 
-# Writes the list of options in otp-enroll(1), from the definitions of the command line.
+# Writes the list of options in otp-enroll(1), from the definitions of the command line, and all pages for docs/manual.
 manual: rust
 	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example manual
+	$(MAKE) --no-print-directory rendered-manual
+
+rendered-manual:
+	for page in man/*.[1-8]; do
+	  packaging/rendered-manual "$$page" > "docs/manual/$${page##*/}.md"
+	done
 
 # Writes the list of texts to translate.
 catalogue: rust
