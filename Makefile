@@ -167,7 +167,7 @@ SCRIPTS       := $(addprefix tests/,machine machine-check only packages person c
 	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker %/enroller,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
-	packaging/container/start packaging/rendered-manual debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
+	packaging/container/start packaging/rendered-manual packaging/versions debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
 	$(addprefix debian/otp-agent.,postinst prerm) \
 	$(addprefix debian/otp-verifier.,postinst postrm prerm) $(example_programs)
 
