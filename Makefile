@@ -2,7 +2,7 @@
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    enrolls a device and logs in, step by step
 #   make deb         a Debian package   make rpm     an RPM package
-#   make container   an image to try it with podman, buildah or docker
+#   make dist        what a release has      make container   an image to try it with podman, buildah or docker
 # Longer proofs, benchmark, fuzzing and pictures: see tests/long.mk.
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
@@ -130,8 +130,9 @@ install-agent uninstall-agent: export AGENT_FILES = $(agent_files)
 install-verifier uninstall-verifier: export VERIFIER_FILES = $(verifier_files)
 install-cockpit uninstall-cockpit: export COCKPIT_FILES = $(cockpit_files)
 
+# Crates that were unpacked into the source (the tarball beside that of a release) are taken in place of the registry's.
 CARGO        ?= cargo
-CARGOFLAGS   ?= --locked
+CARGOFLAGS   ?= --locked $(if $(wildcard vendor/config.toml),--offline --config vendor/config.toml)
 # Programs are installed without their symbols. Empty for what packages them and keeps the symbols apart.
 STRIP        ?= strip
 target       := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
@@ -163,11 +164,11 @@ UNPACKED      := fail2ban apparmor selinux-policy-default
 UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
-SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container podman newcomer tpm cockpit/check cockpit/same) .ci/run fuzz/run mutants/run \
+SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb dist container podman newcomer tpm cockpit/check cockpit/same) .ci/run fuzz/run mutants/run \
 	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker %/enroller,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
-	packaging/container/start packaging/rendered-manual packaging/versions debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
+	packaging/container/start $(addprefix packaging/,dist rendered-manual sbom versions) debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
 	$(addprefix debian/otp-agent.,postinst prerm) \
 	$(addprefix debian/otp-verifier.,postinst postrm prerm) $(example_programs)
 
@@ -187,8 +188,8 @@ fleet_build     = CFLAGS="$${CFLAGS:-} $(remap_c)" $(CARGO) build $(CARGOFLAGS) 
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
 .PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier cockpit install-cockpit uninstall-cockpit fleet fleet-demo fleet-failover manual rendered-manual catalogue products test-programs rust packages build-packages deb-packages \
-	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-cockpit check-deb check-built-deb check-rootless lint advisories \
-	demo demo-shell install uninstall deb rpm container clean
+	lint-packages bench-packages vm-packages dist-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-cockpit check-deb check-built-deb check-rootless lint advisories \
+	demo demo-shell install uninstall deb rpm dist dist-check container clean
 
 all: agent products
 
@@ -238,7 +239,8 @@ deb-packages: wanted = $(DEB_PACKAGES)
 lint-packages: wanted = $(LINT_PACKAGES)
 bench-packages: wanted = $(BENCH_PACKAGES)
 vm-packages: wanted = $(VM_PACKAGES)
-packages build-packages deb-packages lint-packages bench-packages vm-packages:
+dist-packages: wanted = $(sort $(DEB_PACKAGES) $(DIST_PACKAGES))
+packages build-packages deb-packages lint-packages bench-packages vm-packages dist-packages:
 	@missing=
 	for package in $(wanted); do
 	  case $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2> /dev/null || :) in
@@ -592,9 +594,19 @@ deb: rust deb-packages
 	@tests/deb build
 
 # An RPM, compiled from this source tree. The tests use the quick way (--without build), which packs what is built already.
+rpm_always_the_same := --define '_buildhost localhost' --define 'use_source_date_epoch_as_buildtime 1' \
+	--define 'clamp_mtime_to_source_date_epoch 1'
 rpm:
 	CARGO_TARGET_DIR="$(target)/rpm/cargo" \
-	  rpmbuild -bb --build-in-place --nodeps --define '_topdir $(target)/rpm' packaging/pam_otp.spec
+	  rpmbuild -bb --build-in-place --nodeps --define '_topdir $(target)/rpm' $(rpm_always_the_same) packaging/pam_otp.spec
+
+# What a release has, from the commit that is checked out: see packaging/dist. `dist-check` unpacks and builds it in the copy.
+DIST_PACKAGES := git jq rpm xz-utils $(if $(shell command -v npm),,npm)# which may have come another way
+dist: rust dist-packages
+	@packaging/dist
+
+dist-check:
+	@$(as_root) tests/machine tests/dist "$(target)/dist/$$(packaging/versions released)"
 
 # Needs no Rust here: the package is built in the image of Rust.
 container:
