@@ -2,7 +2,7 @@
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    enrolls a device and logs in, step by step
 #   make deb         a Debian package   make rpm     an RPM package
-#   make container   an image to try it with podman, buildah or docker
+#   make dist        what a release has      make container   an image to try it with podman, buildah or docker
 # Longer proofs, benchmark, fuzzing and pictures: see tests/long.mk.
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
@@ -130,8 +130,9 @@ install-agent uninstall-agent: export AGENT_FILES = $(agent_files)
 install-verifier uninstall-verifier: export VERIFIER_FILES = $(verifier_files)
 install-cockpit uninstall-cockpit: export COCKPIT_FILES = $(cockpit_files)
 
+# Crates that were unpacked into the source (the tarball beside that of a release) are taken in place of the registry's.
 CARGO        ?= cargo
-CARGOFLAGS   ?= --locked
+CARGOFLAGS   ?= --locked $(if $(wildcard vendor/config.toml),--offline --config vendor/config.toml)
 # Programs are installed without their symbols. Empty for what packages them and keeps the symbols apart.
 STRIP        ?= strip
 target       := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
@@ -163,11 +164,11 @@ UNPACKED      := fail2ban apparmor selinux-policy-default
 UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
-SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container podman newcomer tpm cockpit/check cockpit/same) .ci/run fuzz/run mutants/run \
+SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb dist container podman newcomer tpm cockpit/check cockpit/same) .ci/run fuzz/run mutants/run \
 	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker %/enroller,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
-	packaging/container/start debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
+	packaging/container/start $(addprefix packaging/,dist rendered-manual sbom versions) debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
 	$(addprefix debian/otp-agent.,postinst prerm) \
 	$(addprefix debian/otp-verifier.,postinst postrm prerm) $(example_programs)
 
@@ -186,9 +187,9 @@ remap_c        := $(if $(blanks),,$(addprefix -ffile-prefix-map=,$(remapped)))
 fleet_build     = CFLAGS="$${CFLAGS:-} $(remap_c)" $(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier cockpit install-cockpit uninstall-cockpit fleet fleet-demo fleet-failover manual catalogue products test-programs rust packages build-packages deb-packages \
-	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-cockpit check-deb check-built-deb check-rootless lint \
-	demo demo-shell install uninstall deb rpm container clean
+.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier cockpit install-cockpit uninstall-cockpit fleet fleet-demo fleet-failover manual rendered-manual catalogue products test-programs rust packages build-packages deb-packages \
+	lint-packages bench-packages vm-packages dist-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-cockpit check-deb check-built-deb check-rootless lint advisories \
+	demo demo-shell install uninstall deb rpm dist dist-check container clean
 
 all: agent products
 
@@ -206,9 +207,15 @@ load: export CARGO_PROFILE_RELEASE_LTO ?= thin
 load: rust
 	$(fleet_build) --package otp-load
 
-# Writes the list of options in otp-enroll(1), from the definitions of the command line.
+# Writes the list of options in otp-enroll(1), from the definitions of the command line, and all pages for docs/manual.
 manual: rust
 	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example manual
+	$(MAKE) --no-print-directory rendered-manual
+
+rendered-manual:
+	for page in man/*.[1-8]; do
+	  packaging/rendered-manual "$$page" > "docs/manual/$${page##*/}.md"
+	done
 
 # Writes the list of texts to translate.
 catalogue: rust
@@ -232,7 +239,8 @@ deb-packages: wanted = $(DEB_PACKAGES)
 lint-packages: wanted = $(LINT_PACKAGES)
 bench-packages: wanted = $(BENCH_PACKAGES)
 vm-packages: wanted = $(VM_PACKAGES)
-packages build-packages deb-packages lint-packages bench-packages vm-packages:
+dist-packages: wanted = $(sort $(DEB_PACKAGES) $(DIST_PACKAGES))
+packages build-packages deb-packages lint-packages bench-packages vm-packages dist-packages:
 	@missing=
 	for package in $(wanted); do
 	  case $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2> /dev/null || :) in
@@ -429,6 +437,31 @@ lint: packages lint-packages
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
 	$(CARGO) deny --manifest-path fleet/Cargo.toml --config fleet/deny.toml check bans licenses sources
+	$(MAKE) --no-print-directory advisories
+
+# What is known against the crates of all workspaces, by the database of RustSec as it is now. ADVISORY_DB is a clone of it, on a
+# machine that does not reach its address.
+advisory_db := https://github.com/RustSec/advisory-db
+ADVISORY_DB ?=
+
+advisories:
+	@command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
+	if [ -n "$(ADVISORY_DB)" ]; then
+	  from="file://$$(realpath -- "$(ADVISORY_DB)")"
+	  echo "advisories: the database is $(ADVISORY_DB), of $$(git -C "$(ADVISORY_DB)" log -1 --format=%cs)"
+	  export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="url.$$from.insteadOf" GIT_CONFIG_VALUE_0=$(advisory_db)
+	fi
+	if ! $(CARGO) deny fetch db; then
+	  echo 'advisories: NOT CHECKED: the database could not be fetched. Where there is a network: git clone --depth 1' \
+	    '$(advisory_db); bring that folder here; make advisories ADVISORY_DB=FOLDER' >&2
+	  exit 1
+	fi
+	failed=0
+	deny() { $(CARGO) deny --manifest-path "$$1" --config "$$2" check advisories || failed=1; }
+	deny Cargo.toml deny.toml
+	deny fleet/Cargo.toml fleet/deny.toml
+	deny fuzz/Cargo.toml deny.toml
+	exit "$$failed"
 
 # With DESTDIR (for packages) files are only copied; sysusers.d, tmpfiles.d or the package then set group and owners, and the
 # package gives the store its id.
@@ -561,9 +594,19 @@ deb: rust deb-packages
 	@tests/deb build
 
 # An RPM, compiled from this source tree. The tests use the quick way (--without build), which packs what is built already.
+rpm_always_the_same := --define '_buildhost localhost' --define 'use_source_date_epoch_as_buildtime 1' \
+	--define 'clamp_mtime_to_source_date_epoch 1'
 rpm:
 	CARGO_TARGET_DIR="$(target)/rpm/cargo" \
-	  rpmbuild -bb --build-in-place --nodeps --define '_topdir $(target)/rpm' packaging/pam_otp.spec
+	  rpmbuild -bb --build-in-place --nodeps --define '_topdir $(target)/rpm' $(rpm_always_the_same) packaging/pam_otp.spec
+
+# What a release has, from the commit that is checked out: see packaging/dist. `dist-check` unpacks and builds it in the copy.
+DIST_PACKAGES := git jq rpm xz-utils $(if $(shell command -v npm),,npm)# which may have come another way
+dist: rust dist-packages
+	@packaging/dist
+
+dist-check:
+	@$(as_root) tests/machine tests/dist "$(target)/dist/$$(packaging/versions released)"
 
 # Needs no Rust here: the package is built in the image of Rust.
 container:

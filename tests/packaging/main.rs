@@ -9,3 +9,4 @@ mod installation;
 mod layers;
 mod manual;
 mod pictures;
+mod versions;

@@ -483,9 +483,23 @@ fn the_lines_for_enrollment_during_the_login_are_everywhere_those_of_the_example
 }
 
 #[test]
+fn the_rendered_pages_are_made_of_the_manual() {
+    let readme = text("README.md");
+    for name in PAGES {
+        let rendered = machine::run(
+            Command::new(machine::source("packaging/rendered-manual")).arg(machine::source("man").join(name)),
+        );
+        assert!(rendered == text(&format!("docs/manual/{name}.md")), "docs/manual/{name}.md is stale: make manual");
+        assert!(readme.contains(&format!("](docs/manual/{name}.md)")), "README.md: {name}");
+    }
+    assert_eq!(fs::read_dir(machine::source("docs/manual")).unwrap().count(), PAGES.len());
+    assert_eq!(fs::read_dir(machine::source("man")).unwrap().count(), PAGES.len());
+}
+
+#[test]
 fn every_link_between_the_documents_leads_somewhere() {
     let mut names = vec!["README.md".to_owned()];
-    for folder in ["docs", "docs/services"] {
+    for folder in ["docs", "docs/manual", "docs/services"] {
         let files = fs::read_dir(machine::source(folder)).unwrap().map(|file| file.unwrap().file_name());
         let pages = files.filter_map(|file| file.into_string().ok()).filter(|file| file.ends_with(".md"));
         names.extend(pages.map(|file| format!("{folder}/{file}")));
