@@ -181,7 +181,8 @@ impl<'t> Reader<'t> {
     }
 
     fn skip_blanks(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t']);
+        let blanks = self.rest.bytes().take_while(|letter| matches!(letter, b' ' | b'\t')).count();
+        self.take(blanks);
     }
 
     fn skip_comment(&mut self) {
@@ -490,10 +491,14 @@ fn before_control(bytes: &[u8]) -> usize {
         // The high bit of a byte is set if it is below 0x20, or 0x7f: never missed, and never set without one in the word.
         let low = of_word.wrapping_sub(EACH.wrapping_mul(0x20)) & !of_word;
         let delete = is_delete.wrapping_sub(EACH) & !is_delete;
-        if (low | delete) & EACH.wrapping_mul(0x80) != 0
-            && let Some(at) = word.iter().position(ends)
-        {
-            return before.saturating_add(at);
+        let found = (low | delete) & EACH.wrapping_mul(0x80);
+        if found != 0 {
+            // The lowest is right, and may be a tab.
+            let at = usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
+            let is_tab = word.get(at) == Some(&b'\t');
+            if let Some(at) = if is_tab { word.iter().position(ends) } else { Some(at) } {
+                return before.saturating_add(at);
+            }
         }
         before = before.saturating_add(8);
     }
