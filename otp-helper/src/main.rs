@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{alarm, getegid, geteuid, getuid, setresgid};
+use nix::unistd::{alarm, chdir, getegid, geteuid, getuid, setresgid};
 use otp_core::audit::Event;
 use otp_core::config::paths;
 use otp_core::error::CoreError;
@@ -39,6 +39,8 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     // A new file is accessible only to its user from the start, even if the helper is killed right after.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    // The caller's folder can be unmounted. No path of ours is relative.
+    let _ = chdir("/");
     keep_memory_private();
     show_group();
     if getuid() != geteuid() {

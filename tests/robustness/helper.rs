@@ -502,6 +502,14 @@ fn its_memory_is_not_for_the_user_who_runs_it() {
 }
 
 #[test]
+fn it_stays_in_no_folder_of_its_caller() {
+    let alice = TestUser::new("alice");
+    let mut helper = Dialogue::start(alice.command(HELPER).current_dir(&alice.home));
+    assert_eq!(ask(&mut helper, &json!({"status": {}}))["status"]["enrolled"], false);
+    assert_eq!(fs::read_link(format!("/proc/{}/cwd", helper.pid())).unwrap(), PathBuf::from("/"));
+}
+
+#[test]
 fn closed_streams_harm_no_record() {
     let alice = TestUser::new("alice");
     let set_up = Enrolled::new(&alice);
