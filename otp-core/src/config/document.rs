@@ -550,7 +550,14 @@ fn is_whole(digits: &str) -> bool {
 
 /// Digits, perhaps with underscores, each of which stands between two of them.
 fn is_digits(digits: &str, radix: u32) -> bool {
-    digits.split('_').all(|part| !part.is_empty() && part.chars().all(|digit| digit.is_digit(radix)))
+    let mut before = b'_';
+    for byte in digits.bytes() {
+        if !char::from(byte).is_digit(radix) && (byte != b'_' || before == b'_') {
+            return false;
+        }
+        before = byte;
+    }
+    before != b'_'
 }
 
 #[cfg(test)]
