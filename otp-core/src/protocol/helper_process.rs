@@ -33,8 +33,18 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// Starts the installed helper with an empty environment. It leaves the folder of its caller by itself.
+    /// Starts the installed helper, which answers about the account of its caller.
     pub fn start() -> io::Result<Self> {
+        Self::start_with(&[c"otp-helper"])
+    }
+
+    /// Starts it for a caller that is root: it enrolls users in the middle of their logins, by the configuration at this path.
+    pub fn start_for_root(config: &CStr) -> io::Result<Self> {
+        Self::start_with(&[c"otp-helper", config])
+    }
+
+    /// With an empty environment. Folder and files of its caller it leaves by itself.
+    fn start_with(arguments: &[&CStr]) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(PATIENCE))?;
         ours.set_write_timeout(Some(PATIENCE))?;
@@ -45,7 +55,7 @@ impl Helper {
         // Last: in a host without standard streams our end may have this number.
         streams.add_open(2, "/dev/null", OFlag::O_RDWR, Mode::empty())?;
         // Not std::process: it would bring 20 symbols more, which the loader looks up in each login.
-        let process = posix_spawn(paths::HELPER, &streams, &attributes()?, &[c"otp-helper"], &NO_ENVIRONMENT)?;
+        let process = posix_spawn(paths::HELPER, &streams, &attributes()?, arguments, &NO_ENVIRONMENT)?;
         Ok(Self { process, socket: WipedReader::new(ours) })
     }
 
@@ -58,6 +68,7 @@ impl Helper {
     /// Sends a line and waits for a line.
     pub fn ask_line(&mut self, request: &str) -> io::Result<Zeroizing<String>> {
         self.socket.get_mut().write_all(request.as_bytes())?;
+        // Larger than all but the largest QR code: a buffer that grows leaves copies behind.
         let mut line = Zeroizing::new(String::with_capacity(4096));
         (&mut self.socket).take(LONGEST_LINE).read_line(&mut line)?;
         if line.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(line) }
@@ -70,9 +81,10 @@ impl Drop for Helper {
         // before it is answered, so killing the helper loses nothing. If it has ended, its number may be another process's by now,
         // in a host that ignores SIGCHLD or reaps every child itself.
         if waitpid(self.process, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive) {
-            let _ = kill(self.process, Signal::SIGKILL);
-            // Any other error says that there is no child left to wait for.
-            while waitpid(self.process, None) == Err(Errno::EINTR) {}
+            // What may not be killed, in a sandbox, ends by itself when the pipe is closed. Of waiting, any other error says that
+            // there is no child left.
+            let is_killed = kill(self.process, Signal::SIGKILL).is_ok();
+            while is_killed && waitpid(self.process, None) == Err(Errno::EINTR) {}
         }
     }
 }
