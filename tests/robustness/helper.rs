@@ -334,7 +334,7 @@ fn a_configuration_and_a_user_are_roots_to_name() {
     let (alice, bob, carol) = (TestUser::new("alice"), TestUser::new("bob"), TestUser::new("carol"));
     let _of_alice = Enrolled::new(&alice);
     let before = contents(&alice);
-    let own = bob.write("etc/pam_otp.toml", &format!("state_directory = \"{STATE}\"\n"), 0o644).display().to_string();
+    let own = bob.write("etc/pam_otp.toml", format!("state_directory = \"{STATE}\"\n"), 0o644).display().to_string();
     for user in [&alice, &bob, &carol] {
         let line = format!("{}\n", step(user, &enroll(None)));
         for argument in ["/etc/pam_otp/pam_otp.toml", &own, "", "--user"] {

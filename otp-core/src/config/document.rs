@@ -344,7 +344,10 @@ impl<'t> Reader<'t> {
         if ["true", "false"].contains(&word) || is_number(word) || date(word).is_some() {
             return Ok(Value::Bare(word));
         }
-        Err(self.fault(&format!("no value: {}; a text stands in quotes", word.escape_debug())))
+        Err(self.fault(&format!(
+            "no value: {}; a text stands in quotes, and a date is like 2027-01-31",
+            word.escape_debug()
+        )))
     }
 
     fn list(&mut self, depth: usize) -> Result<Value<'t>, Fault> {

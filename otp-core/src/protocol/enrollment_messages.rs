@@ -302,9 +302,9 @@ mod tests {
         }
         assert!(matches!(told(&Reply::Changed(true)), Told::InForce));
         assert!(matches!(told(&Reply::Verdict(Verdict::Refused(Refusal::UnknownUser))), Told::Refused));
-        let declined = |declined| match told(&Reply::Declined(declined)) {
-            Told::Declined(read) => format!("{read:?}"),
-            _ => panic!(),
+        let declined = |declined| {
+            let Told::Declined(read) = told(&Reply::Declined(declined)) else { panic!() };
+            format!("{read:?}")
         };
         for one in TOLD_APART {
             assert_eq!(declined(one), format!("{one:?}"));
