@@ -54,7 +54,7 @@ fn spelled(slot: &Slot) -> String {
     for grace in &state.graces {
         writeln!(text, "grace {} {}", grace.address, grace.at.0).unwrap();
     }
-    for (device, progress) in &state.devices {
+    for (device, progress) in state.devices.iter() {
         let used = progress.used.map_or("never".to_owned(), |time| time.0.to_string());
         let confirmed = if progress.is_confirmed { "" } else { " unconfirmed" };
         let resync = if progress.awaits_resync { " awaits-resync" } else { "" };

@@ -122,7 +122,7 @@ fn state(input: &mut Unstructured<'_>) -> Result<State> {
         state.devices.insert(DeviceId(id), progress);
     }
     if input.ratio(1, 8)? {
-        state.devices.remove(&DeviceId(2));
+        state.devices.remove(DeviceId(2));
     }
     state.failures = input.arbitrary()?;
     state.lock = match input.int_in_range(0..=2)? {

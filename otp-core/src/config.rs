@@ -2,6 +2,7 @@
 
 pub mod agent_hosts;
 pub mod budget;
+mod document;
 pub mod error;
 pub mod fleet;
 pub mod module_arguments;
@@ -19,7 +20,7 @@ use crate::codes::hotp_totp::{Algorithm, Digits, Period};
 use crate::codes::recovery::MOST_CODES;
 use crate::config::error::ConfigError;
 use crate::config::settings::Settings;
-use crate::config::table::{Section, Source, without_comments};
+use crate::config::table::{Section, Source};
 use crate::decision::kinds::Kinds;
 use crate::decision::policy::{Policy, Rule, SecondFactor, Terms};
 use crate::decision::verify::LockFor;
@@ -89,8 +90,8 @@ impl Config {
 
     /// What could be read, and all errors.
     pub(crate) fn read(path: &Path, text: &str) -> (Self, Vec<ConfigError>) {
-        let (mut config, text, errors) = (Self::default(), without_comments(text), RefCell::default());
-        let source = Source { path, text: &text, errors: &errors };
+        let (mut config, errors) = (Self::default(), RefCell::default());
+        let source = Source { path, text, errors: &errors };
         let document = source.document();
         config.read_top(&mut source.section(&document));
         (config, errors.into_inner().all)

@@ -100,6 +100,7 @@ pub mod service {
     pub mod caller;
     pub mod demanded;
     pub(crate) mod device_orders;
+    pub mod enrolling_helper;
     pub mod enrollment;
     pub mod helper_authority;
     pub mod judged;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use qrcodegen::{QrCode, QrCodeEcc, QrSegment, Version};
+use zeroize::Zeroizing;
 
 /// Modules of light border on a terminal. The standard asks for 4, with which a version 6 code would not fit 24 rows.
 const QUIET_ON_TERMINAL: i32 = 2;
@@ -54,8 +55,16 @@ impl fmt::Display for TooLong {
 
 impl std::error::Error for TooLong {}
 
+/// Modules on a side of the smallest version, of the largest, and how many more each version has.
+const SIDES: (i32, i32, usize) = (21, 177, 4);
+
 /// A QR code of the smallest version that holds its text, with error correction L.
-pub struct Qr(QrCode);
+pub struct Qr {
+    /// Modules on a side.
+    side: i32,
+    /// Whether each module is dark, row by row.
+    dark: Zeroizing<Vec<bool>>,
+}
 
 impl fmt::Debug for Qr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,14 +81,43 @@ impl Qr {
             |part: &str| Some(part).filter(|part| !part.is_empty()).map(|part| QrSegment::make_bytes(part.as_bytes()));
         let dense = Some(dense).filter(|part| !part.is_empty()).map(QrSegment::make_alphanumeric);
         let segments: Vec<_> = [bytes(before), dense, bytes(after)].into_iter().flatten().collect();
-        QrCode::encode_segments_advanced(&segments, QrCodeEcc::Low, Version::MIN, Version::MAX, None, false)
-            .map(Qr)
-            .map_err(|_| TooLong { bytes: text.len() })
+        let drawn =
+            QrCode::encode_segments_advanced(&segments, QrCodeEcc::Low, Version::MIN, Version::MAX, None, false)
+                .map_err(|_| TooLong { bytes: text.len() })?;
+        let side = drawn.size();
+        let mut dark = Zeroizing::new(Vec::with_capacity(modules(side)));
+        for y in 0..side {
+            dark.extend((0..side).map(|x| drawn.get_module(x, y)));
+        }
+        Ok(Qr { side, dark })
+    }
+
+    /// The modules row by row in HEX, the first of four in the lowest bit: for a process that draws, and links nothing that encodes.
+    pub fn hex(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(self.dark.len().div_ceil(4)));
+        for four in self.dark.chunks(4) {
+            let bits = (0..).zip(four).map(|(place, dark)| u32::from(*dark).wrapping_shl(place));
+            text.extend(char::from_digit(bits.sum(), 16));
+        }
+        text
+    }
+
+    /// Reads only what [`Qr::hex`] writes.
+    pub fn read(hex: &str) -> Option<Qr> {
+        let (smallest, largest, step) = SIDES;
+        let side = (smallest..=largest).step_by(step).find(|side| modules(*side).div_ceil(4) == hex.len())?;
+        let mut dark = Zeroizing::new(Vec::with_capacity(hex.len().saturating_mul(4)));
+        for digit in hex.chars() {
+            let bits = digit.to_digit(16)?;
+            dark.extend((0..4).map(|place| bits.wrapping_shr(place) & 1 == 1));
+        }
+        dark.truncate(modules(side));
+        Some(Qr { side, dark })
     }
 
     /// Modules on a side, without the border.
     pub fn size(&self) -> i32 {
-        self.0.size()
+        self.side
     }
 
     /// Columns and rows of [`half_blocks`](Qr::half_blocks).
@@ -130,13 +168,21 @@ impl Qr {
 
     /// The coordinates on a side, with a border of `quiet` modules.
     pub fn across(&self, quiet: i32) -> Range<i32> {
-        quiet.saturating_neg()..self.0.size().saturating_add(quiet)
+        quiet.saturating_neg()..self.side.saturating_add(quiet)
     }
 
     /// Whether a module is dark. All modules outside are light.
     pub fn dark(&self, x: i32, y: i32) -> bool {
-        self.0.get_module(x, y)
+        let inside = 0..self.side;
+        let place = y.saturating_mul(self.side).saturating_add(x);
+        let dark = || self.dark.get(usize::try_from(place).ok()?).copied();
+        inside.contains(&x) && inside.contains(&y) && dark() == Some(true)
     }
+}
+
+/// How many modules a side makes.
+fn modules(side: i32) -> usize {
+    usize::try_from(side.saturating_mul(side)).unwrap_or(0)
 }
 
 /// The longest part that alphanumeric mode holds in 5.5 bits a character, such as a key in Base32, and what is around it.

@@ -1,5 +1,6 @@
 //! One user's data: credentials, which prove who the user is, and the state, which each login changes.
 
+pub mod by_device;
 pub mod change;
 pub mod credentials;
 pub mod credentials_toml;
@@ -32,7 +33,7 @@ impl Record {
     ///
     /// A device without a next step or counter is an error: its used codes would work again.
     pub fn new(credentials: Credentials, state: State) -> Result<Self, RecordError> {
-        let known = state.devices.keys().copied();
+        let known = state.devices.keys();
         if state.enrollment != credentials.enrollment {
             Err(RecordError::Mismatch("the state belongs to another enrollment"))
         } else if !known.eq(credentials.devices.iter().map(|device| device.id)) {

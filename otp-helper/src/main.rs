@@ -1,23 +1,28 @@
 //! The helper: set-group-ID `pam_otp`, never set-user-ID. Run by alice, it can open alice's files and no other user's,
 //! whatever bug it has. It reads requests from standard input and answers on standard output.
+//!
+//! Run by root with the path of a configuration, it enrolls a user in the middle of a login.
 
 #![forbid(unsafe_code)]
 
-use std::fs::File;
+mod conversation;
+mod for_root;
+
+use std::env;
+use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::RawFd;
 use std::process::ExitCode;
 
 use nix::errno::Errno;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{alarm, getegid, geteuid, getuid, setresgid};
+use nix::unistd::{chdir, close, getegid, geteuid, getuid, setresgid};
 use otp_core::audit::Event;
 use otp_core::config::paths;
 use otp_core::error::CoreError;
-use otp_core::protocol::helper_process::{WipedReader, read_line, write_line};
-use otp_core::protocol::request::{Reply, Request};
+use otp_core::protocol::request::Reply;
 use otp_core::service::agent_authority;
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
@@ -26,21 +31,17 @@ use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::user::Account;
 
-/// Seconds that a caller may take between two requests, enough to find a phone. After that SIGALRM ends the helper.
-const PATIENCE: u32 = 900;
+use crate::conversation::{answer_once, fail_once};
 
 /// Bytes that a file of the helper must be able to have: more than any record has.
 const ROOM: u64 = 1 << 20;
-
-/// More requests than any program sends in one run.
-const MOST_REQUESTS: usize = 100;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     // A new file is accessible only to its user from the start, even if the helper is killed right after.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    leave_files_of_the_caller();
     keep_memory_private();
-    show_group();
     if getuid() != geteuid() {
         return fail_once("the helper is set-user-ID", "set its owner to root:pam_otp and its mode to 2755");
     }
@@ -50,11 +51,28 @@ fn main() -> ExitCode {
             "raise it (`ulimit -f unlimited`), then start again",
         );
     }
+    // The first argument is root's to give, and there is no other.
+    match env::args_os().nth(1) {
+        Some(config) if getuid().is_root() => return for_root::enroll(config.as_ref()),
+        Some(_) => return fail_once("the helper takes a configuration of root alone", "start it without arguments"),
+        None => show_group(),
+    }
     match here() {
         // A record of theirs on this host, were there one, is none that a login reads.
         Ok((site, account)) if site.config.is_of_fleet(account.name.as_str()) => answer_once(&Reply::KeptByFleet {}),
         Ok((site, account)) => serve(&site, account).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         Err(error) => fail_once(&error.to_string(), error.hint()),
+    }
+}
+
+/// The helper may outlive its caller: it keeps no file of that one open, and no folder busy. No path of ours is relative.
+fn leave_files_of_the_caller() {
+    let _ = chdir("/");
+    let open = fs::read_dir("/proc/self/fd").into_iter().flatten();
+    // Listed before one is closed. The list's own is closed by then.
+    let open: Vec<RawFd> = open.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for file in open.into_iter().filter(|file| *file > 2) {
+        let _ = close(file);
     }
 }
 
@@ -93,32 +111,5 @@ fn serve(site: &Site, account: Account) -> io::Result<()> {
     let log = |event: &Event<'_>| otp_helper::log("otp-helper", event);
     let caller = Caller::here(getuid().as_raw(), false, &log);
     let mut authority = LocalAuthority::for_account(site, account, caller);
-    // Not through io::stdin, whose own buffer keeps what was typed.
-    let input = io::stdin().as_fd().try_clone_to_owned().map(File::from)?;
-    let (mut input, mut output) = (WipedReader::new(input), io::stdout());
-    for _ in 0..MOST_REQUESTS {
-        alarm::set(PATIENCE);
-        let Some(request) = read_line::<Request>(&mut input)? else { break };
-        let reply = authority.request(request);
-        write_line(&mut output, &reply.unwrap_or_else(|error| failed(&error.to_string(), error.hint())))?;
-    }
-    Ok(())
-}
-
-fn failed(error: &str, hint: &str) -> Reply {
-    Reply::Failed { error: error.to_owned(), hint: hint.to_owned() }
-}
-
-/// Answers the first request with an error that holds for all.
-fn fail_once(error: &str, hint: &str) -> ExitCode {
-    answer_once(&failed(error, hint))
-}
-
-fn answer_once(reply: &Reply) -> ExitCode {
-    // A socket that is closed with an unread request may lose the answer.
-    alarm::set(PATIENCE);
-    let _ = read_line::<Request>(&mut io::stdin().lock());
-    // Fails only if the caller has gone.
-    let _ = write_line(&mut io::stdout(), reply);
-    ExitCode::FAILURE
+    conversation::serve(|request| authority.request(request))
 }

@@ -10,7 +10,6 @@ use otp_core::config::{Keeper, paths};
 use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::Verdict;
 use otp_core::error::{CoreError, HelperError, NoAuthority};
-use otp_core::protocol::request::{Confidential, Reply, Request};
 use otp_core::service::agent_authority::AgentAuthority;
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
@@ -26,27 +25,22 @@ use crate::privileges::{Privileges, RaisedLimits};
 
 /// The authority that can answer about `user` in this process.
 pub(crate) fn about<'a>(site: &'a Site, user: &'a str) -> Result<Box<dyn Authority + 'a>, ModuleError> {
-    let is_installed_site = site.path.as_path() == Path::new(paths::CONFIG);
     let privileges = Privileges::of_this_process();
-    if site.config.authority == Keeper::Fleet && !is_local(site, user)? {
-        if !is_installed_site {
-            let why = "config= (a fleet keeps the records, and the agent reads the installed configuration)";
-            return Err(ModuleError::Argument(why.into()));
-        }
+    if is_fleets(site, user)? {
         let limits = privileges.raise_limits()?;
         let (agent, is_roots) = (AgentAuthority { user }, privileges.are_of_root());
-        return Ok(Box::new(OfFleet { agent, is_roots, under_way: None, _limits: limits }));
+        return Ok(Box::new(OfFleet { agent, is_roots, _limits: limits }));
     }
     if privileges.are_of_root() {
         let limits = privileges.raise_limits()?;
-        // `login` and `enrollment` log the results: they know where a login comes from.
+        // `login` logs the results: it knows where a login comes from.
         let caller = Caller::here(privileges.real_uid(), true, &|_| {});
         let files = LocalAuthority::for_name(site, user, caller)?;
         let files = Box::new(Privileged { files, privileges, _limits: limits });
         // The agent has the installed configuration, and its records.
-        return Ok(if is_installed_site { Box::new(OrAgent { first: Some(files), user }) } else { files });
+        return Ok(if is_installed(site) { Box::new(OrAgent { first: Some(files), user }) } else { files });
     }
-    if !is_installed_site {
+    if !is_installed(site) {
         return Err(ModuleError::Argument("config= (this process is not root, and the helper reads its own)".into()));
     }
     let account = accounts::account(user)?;
@@ -54,6 +48,22 @@ pub(crate) fn about<'a>(site: &'a Site, user: &'a str) -> Result<Box<dyn Authori
     let is_own = account.is_some() && account == accounts::account_of(privileges.real_uid())?;
     let helper = || -> Box<dyn Authority> { Box::new(Unprivileged(HelperAuthority::default())) };
     Ok(Box::new(OrAgent { first: is_own.then(helper), user }))
+}
+
+/// Whether a fleet keeps the record of a user. Then the configuration must be the one that the agent reads.
+pub(crate) fn is_fleets(site: &Site, user: &str) -> Result<bool, ModuleError> {
+    if site.config.authority != Keeper::Fleet || is_local(site, user)? {
+        return Ok(false);
+    }
+    if !is_installed(site) {
+        let why = "config= (a fleet keeps the records, and the agent reads the installed configuration)";
+        return Err(ModuleError::Argument(why.into()));
+    }
+    Ok(true)
+}
+
+fn is_installed(site: &Site) -> bool {
+    site.path.as_path() == Path::new(paths::CONFIG)
 }
 
 /// Whether this host keeps the record of a user while a fleet keeps the others. A name that is typed in another spelling than
@@ -70,13 +80,11 @@ struct OfFleet<'a> {
     agent: AgentAuthority<'a>,
     /// Whether a device may be enrolled in the middle of a login.
     is_roots: bool,
-    /// An enrollment between two steps, sealed.
-    under_way: Option<Confidential>,
     _limits: RaisedLimits,
 }
 
 /// What the agent says of the authority behind it is an error of that one.
-fn of_authority(error: CoreError) -> CoreError {
+pub(crate) fn of_authority(error: CoreError) -> CoreError {
     let CoreError::Agent(why) = &error else { return error };
     NoAuthority::of_agent(why).map_or(error, CoreError::Authority)
 }
@@ -93,10 +101,6 @@ impl Authority for OfFleet<'_> {
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
         self.agent.verify(login, typed).map_err(of_authority)
-    }
-
-    fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
-        self.agent.enroll_during_login(&request, &mut self.under_way).map_err(of_authority)
     }
 }
 
@@ -143,13 +147,6 @@ impl Authority for OrAgent<'_> {
         // The agent counts each wrong code.
         self.first.as_ref().map_or(Err(CoreError::NoLookHere), |first| first.look(login, typed))
     }
-
-    fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
-        match &mut self.first {
-            Some(first) => first.request(request),
-            None => Err(CoreError::NoEnrollmentHere),
-        }
-    }
 }
 
 /// The files, opened by root. While their lock is held, only root can stop this process. The limits of the user who started
@@ -183,10 +180,6 @@ impl Authority for Privileged<'_> {
     fn look(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
         self.judge(login, typed, false)
     }
-
-    fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
-        self.privileges.shielded(|| self.files.enroll_during_login(request))
-    }
 }
 
 /// The helper, for logins: what it could do besides would link a parser into every PAM host.
@@ -203,10 +196,6 @@ impl Authority for Unprivileged {
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
         self.0.verify(login, typed)
-    }
-
-    fn request(&mut self, _: Request) -> Result<Reply, CoreError> {
-        Err(CoreError::NoEnrollmentHere)
     }
 }
 
@@ -236,6 +225,7 @@ mod tests {
         assert!(about(&site(text, paths::CONFIG), "alice").is_ok());
         let error = about(&site(text, "/c"), "alice").err().unwrap().to_string();
         assert!(error.contains("config= (a fleet keeps the records, and"), "{error}");
+        assert!(is_fleets(&site(text, paths::CONFIG), "alice").unwrap());
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! The way to a device in the middle of a login: choose; for a number or an address, name it and type the PIN that was sent.
 
-use otp_core::audit::Event;
 use otp_core::codes::challenge::Challenge;
 use otp_core::decision::kinds::Kinds;
-use otp_core::error::CoreError;
-use otp_core::protocol::request::{Confidential, Declined, Reply, Request, SendTo};
-use otp_core::service::authority::Authority;
+use otp_core::protocol::enrollment_messages::{Step, Told};
+use otp_core::protocol::request::{Confidential, Declined};
 use otp_core::text;
 use otp_core::value::destination::{Channel, Masked};
 use otp_core::value::text::said;
 
+use crate::enroller::Enroller;
 use crate::host::Host;
 use crate::outcome::ModuleError;
 
@@ -69,13 +68,12 @@ pub(crate) fn choose(host: &dyn Host, accepted: Kinds, sent: Kinds) -> Result<Op
 }
 
 /// Asks for the destination and for the PIN that is sent there; the recovery codes of the device, once the PIN was right. The
-/// error is a reply that is no answer to this.
+/// error is what is no answer to this.
 pub(crate) fn verified(
     host: &dyn Host,
-    user: &str,
-    authority: &mut dyn Authority,
+    enroller: &mut Enroller<'_>,
     channel: Channel,
-) -> Result<Result<Option<Vec<Confidential>>, Reply>, ModuleError> {
+) -> Result<Result<Option<Vec<Confidential>>, Told>, ModuleError> {
     let question = match channel {
         // A client puts the user's name before it.
         Channel::Sms => text!("Number, such as +61412345678: "),
@@ -84,21 +82,22 @@ pub(crate) fn verified(
     let language = host.language();
     for _ in 0..TRIES {
         let to = host.ask_visibly(&said(language, question, &[]))?;
-        let to = SendTo { kind: channel, to: to.text().unwrap_or_default().to_owned() };
-        let request = Request::Add { name: None, proof: None, token: None, to: Some(to), count: None };
-        let Some(reply) = ask(host, user, authority, request)? else { return Ok(Ok(None)) };
-        let text = if let Reply::PinSent { answer, .. } = reply {
-            return typed(host, user, authority, &answer);
-        } else if let Reply::Declined(Declined::CountryCodeMissing) = reply {
+        let told = enroller.take(&Step::SendTo(channel, to.text().unwrap_or_default()))?;
+        let text = if let Told::Pin(answer) = told {
+            tell(host, &answer);
+            // No agent sends it. The user may still choose an app, at the next login.
+            let is_sent = Challenge::read(&answer) != Some(Challenge::NotSent);
+            return if is_sent { typed(host, enroller) } else { Ok(Ok(None)) };
+        } else if let Told::Declined(Declined::CountryCodeMissing) = told {
             text!("Write the number with its country code.")
-        } else if let Reply::Declined(Declined::NotANumber) = reply {
+        } else if let Told::Declined(Declined::NotANumber) = told {
             text!("That is no telephone number.")
-        } else if let Reply::Declined(Declined::NotAnAddress) = reply {
+        } else if let Told::Declined(Declined::NotAnAddress) = told {
             text!("That is no e-mail address.")
-        } else if let Reply::Declined(Declined::PinNotSent) = reply {
+        } else if let Told::Declined(Declined::PinNotSent) = told {
             NOT_SENT
         } else {
-            return Ok(Err(reply));
+            return Ok(Err(told));
         };
         host.tell(&said(language, text, &[]));
     }
@@ -106,13 +105,7 @@ pub(crate) fn verified(
 }
 
 /// Asks for the PIN until it is right or no longer good.
-fn typed(
-    host: &dyn Host,
-    user: &str,
-    authority: &mut dyn Authority,
-    answer: &str,
-) -> Result<Result<Option<Vec<Confidential>>, Reply>, ModuleError> {
-    tell(host, answer);
+fn typed(host: &dyn Host, enroller: &mut Enroller<'_>) -> Result<Result<Option<Vec<Confidential>>, Told>, ModuleError> {
     let language = host.language();
     let again = said(language, AGAIN, &[]);
     let question = said(language, text!("PIN (or {again}, for another one): "), &[("again", &again)]);
@@ -120,43 +113,25 @@ fn typed(
         let typed = host.ask(&question)?;
         let word = typed.expose().trim_ascii();
         let is_again = word.eq_ignore_ascii_case(AGAIN.as_bytes()) || word.eq_ignore_ascii_case(again.as_bytes());
-        let request =
-            if is_again { Request::SendAgain {} } else { Request::Confirm { code: (&typed).into(), next: None } };
-        let Some(reply) = ask(host, user, authority, request)? else { continue };
-        let text = if let Reply::RecoveryCodes(codes) = reply {
+        let pin = Confidential::from(&typed);
+        let told = enroller.take(&if is_again { Step::SendAgain } else { Step::Confirm(&pin) })?;
+        let text = if let Told::RecoveryCodes(codes) = told {
             return Ok(Ok(Some(codes)));
-        } else if let Reply::PinSent { answer, .. } = reply {
+        } else if let Told::Pin(answer) = told {
             tell(host, &answer);
             continue;
-        } else if let Reply::Declined(Declined::PinWrong { .. }) = reply {
+        } else if let Told::Declined(Declined::PinWrong { .. }) = told {
             text!("That PIN is not correct.")
-        } else if let Reply::Declined(Declined::PinUsedUp | Declined::PinExpired) = reply {
+        } else if let Told::Declined(Declined::PinUsedUp | Declined::PinExpired) = told {
             let text = text!("That PIN is not good any more. Answer {again} for another one.");
             host.tell(&said(language, text, &[("again", &again)]));
             continue;
         } else {
-            return Ok(Err(reply));
+            return Ok(Err(told));
         };
         host.tell(&said(language, text, &[]));
     }
     Ok(Ok(None))
-}
-
-/// Makes a request; `None`, which was told and logged, if no agent sends the PIN: the user may still choose an app.
-fn ask(
-    host: &dyn Host,
-    user: &str,
-    authority: &mut dyn Authority,
-    request: Request,
-) -> Result<Option<Reply>, ModuleError> {
-    match authority.request(request) {
-        Err(error @ CoreError::NotSent(channel, _)) => {
-            host.log(&Event::NotSent { user: Some(user), kind: channel.word(), error: &error });
-            host.tell(&said(host.language(), NOT_SENT, &[]));
-            Ok(None)
-        }
-        reply => Ok(Some(reply?)),
-    }
 }
 
 /// Tells what became of a PIN.

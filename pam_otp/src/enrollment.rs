@@ -18,10 +18,10 @@ use otp_core::config::module_arguments::Arguments;
 use otp_core::config::paths;
 use otp_core::decision::kinds::Kinds;
 use otp_core::error::{CoreError, HelperError};
-use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
-use otp_core::qr::{Paint, Qr};
+use otp_core::protocol::enrollment_messages::{Drawn, Step, Told};
+use otp_core::protocol::request::{Confidential, Declined};
+use otp_core::qr::Paint;
 use otp_core::service::accepted_devices;
-use otp_core::service::authority::Authority;
 use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::text;
@@ -29,8 +29,8 @@ use otp_core::value::text::said;
 use otp_core::value::time::UnixTime;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::authority;
 use crate::destination::{self, Way};
+use crate::enroller::Enroller;
 use crate::host::Host;
 use crate::outcome::{EnrollmentOutcome, ModuleError};
 use crate::report::failed;
@@ -112,7 +112,7 @@ fn prepared(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Enro
     let accepted =
         accepted_devices::to_set_up(&site.config.settings.policy, &account, &host.login_context(), UnixTime::now())?;
     match destination::choose(host, accepted, sent)? {
-        Some(way) => enrolled(host, user, authority::about(&site, user)?.as_mut(), way),
+        Some(way) => enrolled(host, user, &mut Enroller::of(&site, user)?, way),
         None => {
             let text = text!("No device that is accepted here can be set up now.");
             Ok(refuse(host, user, "enrollment-incomplete", text))
@@ -124,29 +124,29 @@ fn prepared(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Enro
 fn enrolled(
     host: &mut dyn Host,
     user: &str,
-    authority: &mut dyn Authority,
+    enroller: &mut Enroller<'_>,
     way: Way,
 ) -> Result<EnrollmentOutcome, ModuleError> {
     let codes = match way {
-        Way::Sent(channel) => destination::verified(host, user, authority, channel)?,
-        Way::App => {
-            let reply = authority.request(Request::Enroll { proof: None, count: None })?;
-            if let Reply::Offer(offer) = reply {
+        Way::Sent(channel) => destination::verified(host, enroller, channel)?,
+        Way::App => match enroller.take(&Step::Enroll)? {
+            Told::Offer(offer) => {
                 host.show_secret(&invitation(host, &offer));
-                Ok(confirmed(host, authority, &offer)?)
-            } else {
-                Err(reply)
+                Ok(confirmed(host, enroller, &offer)?)
             }
-        }
+            told @ (Told::Pin(_) | Told::RecoveryCodes(_) | Told::InForce | Told::Refused | Told::Declined(_)) => {
+                Err(told)
+            }
+        },
     };
     let codes = match codes {
         Ok(codes) => codes,
-        Err(Reply::Declined(Declined::ProofNeeded)) => return Ok(overtaken(host, user)),
-        Err(Reply::Declined(Declined::KindNotAccepted { .. })) => {
+        Err(Told::Declined(Declined::ProofNeeded)) => return Ok(overtaken(host, user)),
+        Err(Told::Declined(Declined::KindNotAccepted { .. })) => {
             let text = text!("This machine does not accept such a device. Log in again to set up another.");
             return Ok(refuse(host, user, "enrollment-incomplete", text));
         }
-        Err(Reply::Verdict(_)) => return Err(ModuleError::UserChanged), // the account was there when this login began
+        Err(Told::Refused) => return Err(ModuleError::UserChanged), // the account was there when this login began
         Err(_) => return Err(unexpected()),
     };
     // Recovery codes are shown and answered before anything is in force: a client that goes away then leaves nothing.
@@ -160,11 +160,10 @@ fn enrolled(
     if !host.still_names(user) {
         return Err(ModuleError::UserChanged);
     }
-    let reply = authority.request(Request::Activate {})?;
-    if let Reply::Declined(_) = reply {
-        return Ok(overtaken(host, user));
-    } else if !matches!(reply, Reply::Changed(true)) {
-        return Err(unexpected());
+    match enroller.take(&Step::Activate)? {
+        Told::InForce => {}
+        Told::Declined(_) => return Ok(overtaken(host, user)),
+        Told::Offer(_) | Told::Pin(_) | Told::RecoveryCodes(_) | Told::Refused => return Err(unexpected()),
     }
     host.clear_pending_enrollment();
     let rhost = host.login_context().rhost;
@@ -172,7 +171,7 @@ fn enrolled(
     Ok(EnrollmentOutcome::Done)
 }
 
-/// An authority that answers another question than it was asked.
+/// A helper, or an agent, that answers another question than it was asked.
 fn unexpected() -> ModuleError {
     CoreError::from(HelperError::Unintelligible).into()
 }
@@ -194,8 +193,8 @@ fn refuse(host: &mut dyn Host, user: &str, why: &str, text: &str) -> EnrollmentO
 /// Asks for a code of the new device; its recovery codes, once the code was right.
 fn confirmed(
     host: &dyn Host,
-    authority: &mut dyn Authority,
-    offer: &Offer,
+    enroller: &mut Enroller<'_>,
+    offer: &Drawn,
 ) -> Result<Option<Vec<Confidential>>, ModuleError> {
     // Light on dark, as most terminals are; then the other way round.
     let mut paints = [Paint::Plain, Paint::PlainInverted].into_iter().cycle().take(MOST_PICTURES.into());
@@ -209,16 +208,17 @@ fn confirmed(
             continue;
         }
         tries = tries.saturating_add(1);
-        let reply = authority.request(Request::Confirm { code: (&typed).into(), next: None })?;
-        if let Reply::RecoveryCodes(codes) = reply {
-            return Ok(Some(codes));
-        }
-        let Reply::Declined(Declined::NotConfirmed { clock_off }) = reply else { return Err(unexpected()) };
-        let text = match clock_off {
-            None => {
+        let text = match enroller.take(&Step::Confirm(&(&typed).into()))? {
+            Told::RecoveryCodes(codes) => return Ok(Some(codes)),
+            Told::Declined(Declined::NotConfirmed { clock_off: None }) => {
                 text!("That code is not correct. Wait for the next one;\nif it happens again, scan the picture again.")
             }
-            Some(_) => text!("The clocks of your device and of this machine differ:\nset both to automatic time."),
+            Told::Declined(Declined::NotConfirmed { clock_off: Some(_) }) => {
+                text!("The clocks of your device and of this machine differ:\nset both to automatic time.")
+            }
+            Told::Offer(_) | Told::Pin(_) | Told::InForce | Told::Refused | Told::Declined(_) => {
+                return Err(unexpected());
+            }
         };
         host.warn(&said(host.language(), text, &[]));
     }
@@ -250,7 +250,7 @@ const WITHOUT_PICTURES: &str = "cockpit";
 /// The key first, and the QR code for who asks for it: no host tells what its client can show. OpenSSH's client writes each
 /// half block as `\342\226\210` where its locale is not UTF-8, and windows of desktops have proportional letters. A client
 /// puts `(user@host) ` before the first line, which is therefore short in every text here.
-fn invitation(host: &dyn Host, offer: &Offer) -> Zeroizing<String> {
+fn invitation(host: &dyn Host, offer: &Drawn) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(1024)); // no copy of the key is left behind by growing
     let head = if host.login_context().service == WITHOUT_PICTURES {
         text!("Set up a second factor with an authenticator app:\ntype this key into it:")
@@ -261,15 +261,15 @@ fn invitation(host: &dyn Host, offer: &Offer) -> Zeroizing<String> {
     };
     text.push_str(&said(host.language(), head, &[]));
     text.push(' ');
-    text.push_str(&in_fours(offer.secret.expose().as_bytes(), ' '));
+    text.push_str(&in_fours(offer.key.expose().as_bytes(), ' '));
     text
 }
 
 /// Half blocks without escape sequences, which clients strip. With the first line, the last one and the question, a version
 /// 5 code just fits 24 rows.
-fn picture(host: &dyn Host, offer: &Offer, paint: Paint) -> Zeroizing<String> {
+fn picture(host: &dyn Host, offer: &Drawn, paint: Paint) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(16_384)); // as above
-    let Ok(qr) = Qr::of(offer.uri.expose()) else {
+    let Some(qr) = &offer.qr else {
         text.push_str(&said(host.language(), text!("There is no QR code that is large enough: type the key."), &[]));
         return text;
     };

@@ -2,6 +2,7 @@
 
 mod authority;
 mod destination;
+mod enroller;
 mod enrollment;
 mod entry;
 mod ffi;

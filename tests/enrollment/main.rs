@@ -3,6 +3,7 @@
 mod devices;
 mod during_login;
 mod guide;
+mod helper_of_root;
 mod impatience;
 mod missed_line;
 mod not_offered;

@@ -4,8 +4,10 @@ use crate::{
     app::{App, Enrolled, codes},
     before_or_after::{Operation, Scene, Standing, Told, guess},
     conversation::{Talk, unquote},
+    machine,
     outcome::{Dialogue, Outcome},
     phone::{key, recovery_codes},
+    pty::PATIENCE,
     site::HELPER,
     syslog,
 };
@@ -82,7 +84,7 @@ pub const ENROLLMENT_BY_LOGIN: Operation = Operation {
         scene.service.set(&scene.site.set_up_stack());
         scene
     },
-    talk: |_, mut talk| {
+    talk: |scene, mut talk| {
         let mut told = Told::nothing();
         if let Some(invitation) = asked(&mut talk).filter(|said| said.contains("or type this key: ")) {
             let app = App::of(&key(&invitation));
@@ -92,6 +94,7 @@ pub const ENROLLMENT_BY_LOGIN: Operation = Operation {
             told.new = Some(Enrolled { app, recovery });
         }
         let told = told.ended(talk.end());
+        helpers_have_ended(scene);
         // A refusal does not say what became of the set-up.
         Told { done: told.outcome.out.contains("login -> PAM_SUCCESS"), failed: false, ..told }
     },
@@ -170,6 +173,36 @@ pub const HELPER_ENROLLS: Operation = Operation {
     begins: configuration,
     before: || Scene::of_user(false),
     talk: |_, talk| set_up_by_helper(talk, None),
+    found: replaced,
+};
+
+/// A helper that such a host has started takes the steps of an enrollment.
+pub const HELPER_OF_ROOT_ENROLLS: Operation = Operation {
+    program: |scene| {
+        let mut helper = Command::new(HELPER);
+        helper.arg(scene.site.config());
+        (helper, false)
+    },
+    begins: configuration,
+    before: ENROLLMENT.before,
+    talk: |scene, mut talk| {
+        let step = |step: Value| json!({"about": scene.user.name, "request": {"enrolling": step}});
+        let mut told = Told::nothing();
+        let mut answer = ask(&mut talk, &step(json!({"enroll": {"proof": null}})));
+        let key = answer["login"].as_str().and_then(|words| words.strip_prefix("offer ")?.split(' ').next());
+        if let Some(key) = key {
+            let app = App::of(key);
+            answer = ask(&mut talk, &step(json!({"confirm": {"code": app.code(-1)}})));
+            let codes = answer["login"].as_str().and_then(|words| words.strip_prefix("codes "));
+            let recovery: Vec<_> = codes.into_iter().flat_map(|codes| codes.split(' ')).map(str::to_owned).collect();
+            if !recovery.is_empty() {
+                answer = ask(&mut talk, &step(json!({"activate": {}})));
+            }
+            told.new = Some(Enrolled { app, recovery });
+            told.offered = true;
+        }
+        answered(told, &answer, talk)
+    },
     found: replaced,
 };
 
@@ -391,10 +424,16 @@ fn ask(talk: &mut Dialogue, request: &Value) -> Value {
 /// What a helper's last answer amounts to: done, failed, or cut off.
 fn answered(told: Told, answer: &Value, talk: Dialogue) -> Told {
     let error = answer["failed"]["error"].as_str();
-    let done = !answer["recovery-codes"].is_null() || answer["changed"] == true;
+    let done = !answer["recovery-codes"].is_null() || answer["changed"] == true || answer["login"] == "in-force";
     let failed = error.is_some_and(|error| !error.contains("in force")) || !answer["declined"].is_null();
     let ended = told.ended(talk.end());
     Told { done, failed, said: answer.to_string(), ..ended }
+}
+
+/// The helper that a killed host has asked still takes its step, and hears only then that nobody waits for the answer.
+fn helpers_have_ended(scene: &Scene) {
+    let ended = machine::wait(PATIENCE, || scene.site.helpers().is_empty().then_some(()));
+    assert!(ended.is_some(), "{:?}", scene.site.helpers());
 }
 
 /// A test of each operation, or of each one named, that calls a function with its name and itself.
@@ -416,6 +455,7 @@ macro_rules! each_operation {
             a_change_of_device_by_root RESET,
             the_program_in_front_of_a_helper CHANGE_PHONES,
             an_enrollment_by_the_helper HELPER_ENROLLS,
+            an_enrollment_by_the_helper_of_root HELPER_OF_ROOT_ENROLLS,
             a_change_of_device_by_the_helper HELPER_RESETS,
             new_recovery_codes_by_the_helper HELPER_RENEWS_RECOVERY_CODES,
             a_removal_by_the_helper HELPER_DISABLES,

@@ -103,6 +103,17 @@ impl Site {
         self.write(&format!("state_directory = \"{state}\"\n{example}\n[code]\nwindow = {window}\n"));
     }
 
+    /// The helpers that hosts of root have started with this configuration, by process id.
+    ///
+    /// # Panics
+    /// Without /proc.
+    pub fn helpers(&self) -> Vec<String> {
+        let command = format!("otp-helper\0{}\0", self.config.display());
+        let names = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        // Others end while they are looked at.
+        names.filter(|name| fs::read_to_string(format!("/proc/{name}/cmdline")).is_ok_and(|is| is == command)).collect()
+    }
+
     /// The configuration file.
     pub fn config(&self) -> &Path {
         &self.config

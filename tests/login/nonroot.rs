@@ -42,12 +42,17 @@ impl Desk {
 
     /// The host with another helper than the machine's: `mount` puts it in place, for this process alone.
     fn start_with(&self, mount: &[&str]) -> Conversation {
+        self.start_with_signals(mount, &[])
+    }
+
+    /// The same with options of env(1), which say what the host does about signals.
+    fn start_with_signals(&self, mount: &[&str], signals: &[&str]) -> Conversation {
         let host = Talk::new(&self.service, &self.user.name).command();
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", "mount \"$1\" \"$2\" \"$3\" && shift 3 && exec \"$@\"", "sh"]);
         command.args(mount).args(["setpriv", "--clear-groups"]);
         command.args([format!("--reuid={}", self.user.uid), format!("--regid={}", self.user.gid)]);
-        command.arg(host.get_program()).args(host.get_args());
+        command.arg("env").args(signals).arg(host.get_program()).args(host.get_args());
         self.talk().start_as(command)
     }
 }
@@ -235,13 +240,19 @@ fn a_helper_that_talks_nonsense_lets_no_user_in() {
 fn nothing_of_the_host_reaches_the_helper_but_the_question() {
     let desk = Desk::new();
     let seen = desk.user.home.join("seen");
-    let text = "cat /proc/$$/environ > SEEN; pwd >> SEEN; readlink /proc/$$/fd/2 >> SEEN\n\
+    let text = "cat /proc/$$/environ > SEEN; readlink /proc/$$/fd/2 >> SEEN\n\
                 [ \"$(cut -d ' ' -f 5 /proc/$$/stat)\" = $$ ] && echo 'a group of its own' >> SEEN\n\
+                grep -E '^Sig(Blk|Ign)' /proc/$$/status >> SEEN\n\
                 read line; echo '{\"login\":\"nothing optional default\"}'";
     let fake = script(&text.replace("SEEN", seen.to_str().unwrap())).display().to_string();
-    let said = desk.start_with(&["--bind", &fake, HELPER]).finish();
+    let signals = ["--ignore-signal=ALRM,CHLD,PIPE", "--block-signal=TERM,ALRM"];
+    let said = desk.start_with_signals(&["--bind", &fake, HELPER], &signals).finish();
     assert_eq!(said.result("authenticate"), "PAM_PERM_DENIED", "{said}");
-    assert_eq!(fs::read_to_string(seen).unwrap(), "/\n/dev/null\na group of its own\n");
+    let seen = fs::read_to_string(seen).unwrap();
+    let (seen, ignored) = seen.rsplit_once("SigIgn:\t").unwrap();
+    assert_eq!(seen, "/dev/null\na group of its own\nSigBlk:\t0000000000000000\n");
+    // 32 and 33 are glibc's own.
+    assert_eq!(u64::from_str_radix(ignored.trim(), 16).unwrap() & !(0b11 << 31), 0, "{ignored}");
 }
 
 #[test]

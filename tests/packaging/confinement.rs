@@ -152,6 +152,11 @@ fn the_selinux_module_joins_debians_policy_and_opens_no_more_than_it_should() {
         ("user_t", "pam_otp_identity_t", "dir", "search", false),
         ("pam_otp_helper_t", "pam_otp_identity_t", "file", "open", false),
         ("pam_otp_helper_t", "http_port_t", "tcp_socket", "name_connect", false),
+        // A host starts the helper for an enrollment, in its own domain.
+        ("sshd_t", "pam_otp_helper_exec_t", "file", "execute_no_trans", true),
+        ("user_su_t", "pam_otp_helper_exec_t", "file", "execute_no_trans", true),
+        ("user_sudo_t", "pam_otp_helper_exec_t", "file", "execute_no_trans", true),
+        ("local_login_t", "pam_otp_helper_exec_t", "file", "execute_no_trans", true),
         // Nor does the helper.
         ("pam_otp_helper_t", "pam_otp_state_t", "file", "write", true),
         ("pam_otp_helper_t", "shadow_t", "file", "open", false),

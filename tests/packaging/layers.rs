@@ -24,6 +24,7 @@ const HOUSE: [(&str, &[&str]); 9] = [
             "host",
             "outcome",
             "authority",
+            "enroller",
             "report",
             "password_and_code",
             "destination",

@@ -7,7 +7,7 @@ use pam_otp_tests::{
     injection::{Traced, report},
     machine,
     outcome::{Dialogue, Outcome},
-    site::{HELPER, STATE},
+    site::{HELPER, STATE, Site},
     syslog,
     users::{TestUser, account_lock},
 };
@@ -322,10 +322,77 @@ fn what_is_no_request_ends_the_conversation_and_nothing_else() {
     }
     let nothing = Outcome::of(&mut bob.command(HELPER), "");
     assert_eq!(nothing, Outcome { code: Some(0), out: String::new(), err: String::new() });
-    // Arguments are none of its business.
-    let outcome = Outcome::of(bob.command(HELPER).args(["--user", name]), "{\"status\":{}}\n");
-    assert_eq!(outcome.json()[0]["status"]["user"], bob.name.as_str());
     assert_eq!((contents(&alice), contents(&bob)), before);
+}
+
+fn step(user: &TestUser, step: &Value) -> Value {
+    json!({"about": user.name, "request": {"enrolling": step}})
+}
+
+#[test]
+fn a_configuration_and_a_user_are_roots_to_name() {
+    let (alice, bob, carol) = (TestUser::new("alice"), TestUser::new("bob"), TestUser::new("carol"));
+    let _of_alice = Enrolled::new(&alice);
+    let before = contents(&alice);
+    let own = bob.write("etc/pam_otp.toml", format!("state_directory = \"{STATE}\"\n"), 0o644).display().to_string();
+    for user in [&alice, &bob, &carol] {
+        let line = format!("{}\n", step(user, &enroll(None)));
+        for argument in ["/etc/pam_otp/pam_otp.toml", &own, "", "--user"] {
+            let outcome = Outcome::of(bob.command(HELPER).arg(argument), &line);
+            let failed = json!({"failed": {
+                "error": "the helper takes a configuration of root alone", "hint": "start it without arguments"
+            }});
+            assert_eq!((outcome.code, outcome.json()), (Some(1), vec![failed]), "{argument}");
+        }
+        let outcome = Outcome::of(&mut bob.command(HELPER), &line);
+        assert_eq!((outcome.code, outcome.out.as_str()), (Some(1), ""), "no request of a user's helper");
+        // Root of a user namespace is not the root that owns the records.
+        let unshare = ["--user", "--map-root-user", "--mount", HELPER, &own];
+        let outcome = Outcome::of(bob.command("unshare").args(unshare), &line);
+        if user_namespaces_are_permitted() || !outcome.err.contains("unshare failed") {
+            let error = outcome.json().remove(0)["failed"]["error"].clone();
+            assert!(error.as_str().is_some_and(|error| error.contains("not to root")), "{outcome:?}");
+        }
+    }
+    assert_eq!(asked(&bob, &json!({"enrolling": enroll(None)})), json!({"declined": "not-permitted"}));
+    assert_eq!(contents(&alice), before);
+    assert!(!files(&bob)[0].exists() && !files(&carol)[0].exists());
+}
+
+#[test]
+fn run_by_root_it_enrolls_one_user_and_does_nothing_else() {
+    let (alice, bob, site) = (TestUser::new("alice"), TestUser::new("bob"), Site::new(""));
+    let line = format!("umask 0; exec {HELPER} {}", site.config().display());
+    let start = || Dialogue::start(Command::new("sh").args(["-c", &line]));
+    let mut helper = start();
+    let mut told = |question: Value| ask(&mut helper, &question)["login"].as_str().unwrap_or_default().to_owned();
+    let offer = told(step(&alice, &enroll(None)));
+    let app = App::of(offer.strip_prefix("offer ").unwrap().split(' ').next().unwrap());
+    assert_eq!(told(step(&alice, &confirm(&app.wrong()))), "declined not-confirmed");
+    for other in [
+        step(&bob, &enroll(None)),
+        step(&bob, &activate()),
+        json!({"about": alice.name, "request": {"status": {}}}),
+        json!({"about": alice.name, "request": enroll(None)}),
+        json!({"about": alice.name, "request": {"enrolling": activate()}, "under_way": "01"}),
+    ] {
+        assert_eq!(told(other.clone()), "", "{other}");
+    }
+    assert_eq!(told(step(&alice, &json!({"status": {}}))), "declined other");
+    assert_eq!(site.files().len(), 0);
+    let codes = told(step(&alice, &confirm(&app.code(0))));
+    assert_eq!(codes.strip_prefix("codes ").unwrap().split(' ').count(), 10);
+    assert_eq!(told(step(&alice, &activate())), "in-force");
+    assert_eq!(told(step(&alice, &activate())), "declined other", "once");
+    for file in [site.credentials(&alice.name), site.state_file(&alice.name)] {
+        let found = fs::metadata(&file).unwrap();
+        assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (alice.uid, alice.gid, 0o600));
+    }
+    assert_eq!(ask(&mut start(), &step(&alice, &enroll(None)))["login"], "declined proof-needed");
+    assert_eq!(ask(&mut start(), &step(&bob, &activate()))["login"], "declined other", "nothing was confirmed");
+    assert_eq!(ask(&mut start(), &step(&bob, &json!({"status": {}})))["login"], "declined other");
+    let unknown = json!({"about": "no-account-of-that-name", "request": {"enrolling": enroll(None)}});
+    assert_eq!(ask(&mut start(), &unknown)["login"], "refused");
 }
 
 #[test]
@@ -499,6 +566,19 @@ fn its_memory_is_not_for_the_user_who_runs_it() {
         }
     }
     assert_eq!(ask(&mut helper, &json!({"status": {}}))["status"]["enrolled"], false, "it lives");
+}
+
+#[test]
+fn it_stays_in_no_folder_of_its_caller_and_keeps_no_file_open() {
+    let alice = TestUser::new("alice");
+    let line = format!("exec 5</etc/hostname 77</etc/hostname; exec {HELPER}");
+    let mut helper = Dialogue::start(alice.command("bash").args(["-c", &line]).current_dir(&alice.home));
+    assert_eq!(ask(&mut helper, &json!({"status": {}}))["status"]["enrolled"], false);
+    let process = format!("/proc/{}", helper.pid());
+    assert_eq!(fs::read_link(format!("{process}/cwd")).unwrap(), PathBuf::from("/"));
+    let open = fs::read_dir(format!("{process}/fd")).unwrap().map(|file| fs::read_link(file.unwrap().path()).unwrap());
+    let open: Vec<_> = open.collect();
+    assert!(open.len() >= 3 && !open.contains(&"/etc/hostname".into()), "{open:?}");
 }
 
 #[test]

@@ -43,18 +43,18 @@ fn cut_off_at_every_moment(name: &str, operation: &Operation) {
     assert!(before > 0 && after > 0, "cut off before and after: {before} {after}");
 }
 
-// The screen locker and otp-enroll write nothing themselves.
+// The screen locker, otp-enroll and a login that enrolls write nothing themselves.
 pam_otp_tests::each_operation! {
     cut_off_at_every_moment:
     a_login LOGIN,
     a_login_by_recovery_code LOGIN_BY_RECOVERY_CODE,
     a_wrong_code WRONG_CODE,
-    a_login_that_enrolls ENROLLMENT_BY_LOGIN,
     an_unlock_by_root UNLOCK,
     a_removal_by_root FORGET,
     an_enrollment_by_root ENROLLMENT,
     a_change_of_device_by_root RESET,
     an_enrollment_by_the_helper HELPER_ENROLLS,
+    an_enrollment_by_the_helper_of_root HELPER_OF_ROOT_ENROLLS,
     a_change_of_device_by_the_helper HELPER_RESETS,
     new_recovery_codes_by_the_helper HELPER_RENEWS_RECOVERY_CODES,
     a_removal_by_the_helper HELPER_DISABLES,

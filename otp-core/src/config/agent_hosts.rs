@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::config::budget::Budget;
 use crate::config::error::ConfigError;
 use crate::config::rule_names;
-use crate::config::table::{Section, Source, without_comments};
+use crate::config::table::{Section, Source};
 use crate::value::time::Seconds;
 
 /// A service's account, and what it may ask.
@@ -30,8 +30,8 @@ pub struct AgentHost {
 
 /// What the configuration says of hosts, and all errors in that.
 pub fn read(path: &Path, text: &str) -> (Vec<AgentHost>, Vec<ConfigError>) {
-    let (mut hosts, text, errors) = (Vec::new(), without_comments(text), RefCell::default());
-    let source = Source { path, text: &text, errors: &errors };
+    let (mut hosts, errors) = (Vec::new(), RefCell::default());
+    let source = Source { path, text, errors: &errors };
     source.section(&source.document()).section("agent", |agent| {
         agent.sections("host", |table, line| {
             let host = AgentHost::read(table, line);

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::config::error::ConfigError;
-use crate::config::table::{Source, without_comments};
+use crate::config::table::Source;
 
 /// Most verifiers of a fleet.
 const MOST_VERIFIERS: usize = 16;
@@ -80,8 +80,8 @@ impl Fleet {
 
 /// What the file says, and all errors in it.
 pub fn read(path: &Path, text: &str) -> (Fleet, Vec<ConfigError>) {
-    let (mut fleet, text, errors) = (Fleet::default(), without_comments(text), RefCell::default());
-    let source = Source { path, text: &text, errors: &errors };
+    let (mut fleet, errors) = (Fleet::default(), RefCell::default());
+    let source = Source { path, text, errors: &errors };
     let document = source.document();
     let mut top = source.section(&document);
     top.set("host", &mut fleet.host, "the name of a machine", |value| {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::config::budget::Budget;
 use crate::config::error::ConfigError;
-use crate::config::table::{Section, Source, Value, without_comments};
+use crate::config::table::{Section, Source, Value};
 use crate::config::wording::Wording;
 use crate::decision::kinds::Kinds;
 use crate::value::destination::Channel;
@@ -68,8 +68,8 @@ impl Senders {
 /// The kinds of device to which a program sends: all that a process needs to know that sends nothing itself. It leaves the other
 /// keys, and what is wrong with them, to the agent.
 pub fn kinds(path: &Path, text: &str) -> Kinds {
-    let (mut kinds, text, errors) = (Kinds::NONE, without_comments(text), RefCell::default());
-    let source = Source { path, text: &text, errors: &errors };
+    let (mut kinds, errors) = (Kinds::NONE, RefCell::default());
+    let source = Source { path, text, errors: &errors };
     let document = source.document();
     if errors.borrow().all.is_empty() {
         let mut top = source.section(&document);
@@ -88,8 +88,8 @@ pub fn kinds(path: &Path, text: &str) -> Kinds {
 
 /// What the configuration says of senders, and all errors in that.
 pub fn read(path: &Path, text: &str) -> (Senders, Vec<ConfigError>) {
-    let (mut senders, text, errors) = (Senders::default(), without_comments(text), RefCell::default());
-    let source = Source { path, text: &text, errors: &errors };
+    let (mut senders, errors) = (Senders::default(), RefCell::default());
+    let source = Source { path, text, errors: &errors };
     let document = source.document();
     let mut top = source.section(&document);
     top.section("sms", |table| senders.sms = Sender::read(table, Channel::Sms));

@@ -2,14 +2,10 @@
 //!
 //! An error does not end the reading, so that an administrator learns of all errors at once.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
-use std::ops::Range;
 use std::path::Path;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
+use crate::config::document::{self, Entry, Found, Table};
 use crate::config::error::ConfigError;
 use crate::value::time::UnixTime;
 
@@ -44,35 +40,14 @@ pub(super) struct Section<'t> {
     source: Source<'t>,
     /// The name of the table and a dot; empty at the top.
     prefix: String,
-    span: Range<usize>,
-    table: &'t DeTable<'t>,
+    /// The line in which the table begins.
+    line: usize,
+    table: &'t Table<'t>,
     known: Vec<&'static str>,
 }
 
 /// The value of a key.
-pub(super) struct Value<'t>(&'t DeValue<'t>);
-
-/// Empties comment lines, which are most of a configuration, so that a login does not parse them.
-///
-/// A line that begins with `#` is a comment unless it is inside a multi-line string, and TOML allows no control characters
-/// in a comment. A text with either is returned unchanged.
-pub(super) fn without_comments(text: &str) -> Cow<'_, str> {
-    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
-    loop {
-        let end = rest.bytes().position(|byte| byte.is_ascii_control());
-        let (line, after) = rest.split_at(end.unwrap_or(rest.len()));
-        if !line.starts_with('#') {
-            kept.push_str(line);
-        }
-        if after.is_empty() {
-            break;
-        }
-        let Some(next) = after.strip_prefix('\n') else { return Cow::Borrowed(text) };
-        kept.push('\n');
-        rest = next;
-    }
-    if kept.contains("\"\"\"") || kept.contains("'''") { Cow::Borrowed(text) } else { Cow::Owned(kept) }
-}
+pub(super) struct Value<'t>(&'t document::Value<'t>);
 
 /// Keys that are in no table.
 pub(super) const OF_NO_TABLE: [&str; 7] =
@@ -80,31 +55,25 @@ pub(super) const OF_NO_TABLE: [&str; 7] =
 
 impl<'t> Source<'t> {
     /// What could be parsed. Text that is no TOML is an error for each place, and what surrounds it is read.
-    pub(super) fn document(self) -> Spanned<DeTable<'t>> {
-        let (document, faults) = DeTable::parse_recoverable(self.text);
-        let faults = faults.into_iter().map(|error| self.error(error.span(), error.message().replace('\n', ", ")));
+    pub(super) fn document(self) -> Table<'t> {
+        let (document, faults) = document::read(self.text);
+        let faults = faults.into_iter().map(|fault| self.error(fault.line, fault.what));
         let mut errors = self.errors.borrow_mut();
         errors.all.extend(faults);
         errors.of_toml = errors.all.len();
         document
     }
 
-    pub(super) fn section(self, document: &'t Spanned<DeTable<'t>>) -> Section<'t> {
-        let (prefix, span, table) = (String::new(), document.span(), document.get_ref());
-        Section { source: self, prefix, span, table, known: Vec::new() }
+    pub(super) fn section(self, document: &'t Table<'t>) -> Section<'t> {
+        Section { source: self, prefix: String::new(), line: 1, table: document, known: Vec::new() }
     }
 
-    fn error(self, span: Option<Range<usize>>, what: String) -> ConfigError {
-        ConfigError { path: self.path.to_owned(), line: span.and_then(|span| self.line(&span)), what }
+    fn error(self, line: usize, what: String) -> ConfigError {
+        ConfigError { path: self.path.to_owned(), line: Some(line), what }
     }
 
-    fn note(self, span: Range<usize>, what: String) {
-        self.errors.borrow_mut().add(self.error(Some(span), what));
-    }
-
-    fn line(self, span: &Range<usize>) -> Option<usize> {
-        let before = self.text.get(..span.start)?;
-        Some(before.matches('\n').count().saturating_add(1))
+    fn note(self, line: usize, what: String) {
+        self.errors.borrow_mut().add(self.error(line, what));
     }
 }
 
@@ -119,7 +88,7 @@ impl<'t> Section<'t> {
         read: impl FnOnce(Value<'t>) -> Option<T>,
     ) {
         if let Some(found) = self.get(key) {
-            match read(Value(found.get_ref())) {
+            match read(Value(&found.value)) {
                 Some(value) => *field = value,
                 None => self.wrong_value(key, found, wanted),
             }
@@ -136,33 +105,30 @@ impl<'t> Section<'t> {
     /// Reads the tables of an array of tables in their order, each with the number of its first line, from 1.
     pub(super) fn sections(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'t>, usize)) {
         let Some(found) = self.get(key) else { return };
-        let Some(tables) = found.get_ref().as_array() else {
+        let document::Value::List { all, .. } = &found.value else {
             return self.wrong_value(key, found, &format!("written [[{}{key}]]", self.prefix));
         };
-        // Lines are counted from one table to the next: there may be thousands of tables, and every login reads them.
-        let (mut counted, mut line) = (0, 1usize);
-        for table in tables {
-            let start = table.span().start;
-            let between = self.source.text.get(counted..start).unwrap_or_default();
-            line = line.saturating_add(between.matches('\n').count());
-            counted = start;
-            self.read_table(key, table, |section| read(section, line));
+        for table in all {
+            self.read_table(key, table, |section| read(section, table.line));
         }
     }
 
-    fn read_table(&self, key: &str, found: &'t Spanned<DeValue<'t>>, read: impl FnOnce(&mut Section<'t>)) {
-        let Some(table) = found.get_ref().as_table() else { return self.wrong_value(key, found, "a table") };
+    fn read_table(&self, key: &str, found: &'t Found<'t>, read: impl FnOnce(&mut Section<'t>)) {
+        let document::Value::Table(table) = &found.value else { return self.wrong_value(key, found, "a table") };
         let prefix = format!("{}{key}.", self.prefix);
-        let mut section = Section { source: self.source, prefix, span: found.span(), table, known: Vec::new() };
+        let mut section = Section { source: self.source, prefix, line: found.line, table, known: Vec::new() };
         read(&mut section);
         section.end();
     }
 
     /// An error for each key that the program does not know.
     pub(super) fn end(&self) {
-        for key in self.table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref())) {
+        for Entry { key, line, .. } in &self.table.entries {
+            let key_here = key.as_ref();
+            if self.known.contains(&key_here) {
+                continue;
+            }
             let known = self.known.join(", ");
-            let key_here = key.get_ref().as_ref();
             // Where one appends to a file, the last table goes on.
             let of_no_table = if !self.prefix.is_empty() && OF_NO_TABLE.contains(&key_here) {
                 format!("; {key_here} comes before the first [table]")
@@ -171,7 +137,7 @@ impl<'t> Section<'t> {
             };
             let what =
                 format!("unknown key {}{}{of_no_table}; known keys: {known}", self.prefix, key_here.escape_debug());
-            self.source.note(key.span(), what);
+            self.source.note(*line, what);
         }
     }
 
@@ -181,12 +147,12 @@ impl<'t> Section<'t> {
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
+        self.table.get(key).is_some()
     }
 
     /// An error of the table as a whole.
     pub(super) fn error(&self, what: &str) {
-        self.source.note(self.span.clone(), format!("{} {what}", self.prefix.trim_end_matches('.')));
+        self.source.note(self.line, format!("{} {what}", self.prefix.trim_end_matches('.')));
     }
 
     /// The number of errors so far.
@@ -196,26 +162,37 @@ impl<'t> Section<'t> {
 
     /// An error of a key's value, which was read already. `wanted` ends the sentence "KEY must be".
     pub(super) fn reject(&self, key: &'static str, wanted: &str) {
-        if let Some(found) = self.table.get(key) {
-            self.wrong_value(key, found, wanted);
+        if let Some(entry) = self.table.get(key) {
+            self.wrong_value(key, &entry.found, wanted);
         }
     }
 
-    fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+    fn get(&mut self, key: &'static str) -> Option<&'t Found<'t>> {
         self.known.push(key);
-        self.table.get(key)
+        self.table.get(key).map(|entry| &entry.found)
     }
 
-    fn wrong_value(&self, key: &str, found: &Spanned<DeValue<'_>>, wanted: &str) {
-        self.source.note(found.span(), format!("{}{key} must be {wanted}", self.prefix));
+    fn wrong_value(&self, key: &str, found: &Found<'_>, wanted: &str) {
+        self.source.note(found.line, format!("{}{key} must be {wanted}", self.prefix));
     }
 }
 
 impl Value<'_> {
+    fn as_str(&self) -> Option<&str> {
+        if let document::Value::Text(text) = self.0 { Some(text) } else { None }
+    }
+
+    fn as_bare(&self) -> Option<&str> {
+        if let document::Value::Bare(word) = self.0 { Some(word) } else { None }
+    }
+
+    fn as_list(&self) -> Option<&[Found<'_>]> {
+        if let document::Value::List { all, .. } = self.0 { Some(all) } else { None }
+    }
+
     /// 1 to `most` characters, none of them a control character.
     pub(super) fn text(&self, most: usize) -> Option<String> {
-        let fits = |text: &&str| (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        self.0.as_str().filter(fits).map(str::to_owned)
+        self.lines(most).filter(|text| !text.contains('\n'))
     }
 
     /// The same, in which lines may end.
@@ -224,39 +201,37 @@ impl Value<'_> {
             (1..=most).contains(&text.chars().count())
                 && !text.chars().any(|letter| letter.is_control() && letter != '\n')
         };
-        self.0.as_str().filter(fits).map(str::to_owned)
+        self.as_str().filter(fits).map(str::to_owned)
     }
 
     /// Whether it is a list of texts, at least one, and `take` takes each.
     pub(super) fn each_text(&self, take: &mut dyn FnMut(&str) -> bool) -> bool {
-        let all = self.0.as_array().filter(|all| !all.is_empty());
-        all.is_some_and(|all| all.iter().all(|one| one.get_ref().as_str().is_some_and(&mut *take)))
+        let all = self.as_list().filter(|all| !all.is_empty());
+        all.is_some_and(|all| all.iter().all(|one| Value(&one.value).as_str().is_some_and(&mut *take)))
     }
 
     pub(super) fn is_empty_list(&self) -> bool {
-        self.0.as_array().is_some_and(|all| all.is_empty())
+        self.as_list().is_some_and(<[_]>::is_empty)
     }
 
     /// At least one text, each as [`Value::text`] reads it.
     pub(super) fn texts(&self, most: usize) -> Option<Vec<String>> {
-        let all = self.0.as_array().filter(|all| !all.is_empty())?;
-        all.iter().map(|one| Value(one.get_ref()).text(most)).collect()
+        let all = self.as_list().filter(|all| !all.is_empty())?;
+        all.iter().map(|one| Value(&one.value).text(most)).collect()
     }
 
     pub(super) fn truth(&self) -> Option<bool> {
-        self.0.as_bool()
+        self.as_bare()?.parse().ok()
     }
 
     /// A date without a time, as the moment at which it begins in UTC.
     pub(super) fn date(&self) -> Option<UnixTime> {
-        let moment = self.0.as_datetime().filter(|moment| moment.time.is_none() && moment.offset.is_none())?;
-        let date = moment.date?;
-        UnixTime::midnight(date.year.into(), date.month.into(), date.day.into())
+        let [year, month, day] = document::date(self.as_bare()?)?;
+        UnixTime::midnight(year, month, day)
     }
 
     /// A whole number that is not negative.
     pub(super) fn number<T: TryFrom<u64>>(&self) -> Option<T> {
-        let number = self.0.as_integer()?;
-        T::try_from(u64::from_str_radix(number.as_str(), number.radix()).ok()?).ok()
+        T::try_from(document::number(self.as_bare()?)?).ok()
     }
 }

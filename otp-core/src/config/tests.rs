@@ -235,8 +235,8 @@ fn an_error_names_file_line_and_key() {
             "2: policy.rule.network must be ADDRESS/LENGTH, like \"192.0.2.0/24\" or \"2001:db8::/32\", with no bit set beyond the length",
         ),
         ("[policy]\nrule = 1", "2: policy.rule must be written [[policy.rule]]"),
-        ("[code]\ndigits = 6\ndigits = 7", "3: duplicate key"),
-        ("[code\n", "1: unclosed table, expected `]`"),
+        ("[code]\ndigits = 6\ndigits = 7", "3: duplicate key digits"),
+        ("[code\n", "1: the heading of a table ends with ]"),
         ("code = 1", "1: code must be a table"),
     ] {
         assert_eq!(error(text), expected);
@@ -289,8 +289,8 @@ fn what_is_no_toml_does_not_hide_the_errors_before_and_after_it() {
         ("[code]\ndigits = 5\ndigits 8\n", &[2, 3]),
         ("[code]\ndigits = 8\ndigits = 7\n[grace]\nfor = \"8d\"\n", &[3, 5]),
         ("[code]\ndigits = 8\n[code]\nwindow = 99\n", &[3, 4]),
-        // What follows a heading without its end is not read.
-        ("enforce = yes\n[[policy.rule]\nuser = \"a\"\nsecond_factor = \"skip\"\n[grace]\nfor = 5\n", &[1, 2]),
+        // What follows a heading without its end is not read, up to the next one.
+        ("enforce = yes\n[[policy.rule]\nusre = \"a\"\nsecond_factor = \"skip\"\n[grace]\nfor = 5\n", &[1, 2, 6]),
         ("[policy]\nsecond_factor = \"require\"\nrequired_from = 2027-01-31\npasscode = true\n", &[2]),
     ] {
         assert_eq!(lines(text), expected, "{text}\n{:?}", errors(text));

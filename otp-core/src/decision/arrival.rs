@@ -47,7 +47,7 @@ impl Record {
     fn send_other_codes(&mut self) {
         let random = self.credentials.enrollment.0.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
         for device in self.credentials.devices.iter().filter(|device| matches!(device.kind, Kind::Sent(_))) {
-            if let Some(progress) = self.state.devices.get_mut(&device.id) {
+            if let Some(progress) = self.state.devices.get_mut(device.id) {
                 progress.next = progress.next.saturating_add(random.into());
             }
         }
@@ -121,7 +121,7 @@ fn used_in_both(record: &Record, other: &Record) -> State {
     let mut state = record.state.clone();
     for device in &record.credentials.devices {
         for same in other.credentials.devices.iter().filter(|same| device.shows_codes_of(same)) {
-            let (here, there) = (state.devices.get_mut(&device.id), other.state.devices.get(&same.id));
+            let (here, there) = (state.devices.get_mut(device.id), other.state.devices.get(same.id));
             if let (Some(here), Some(there)) = (here, there) {
                 here.next = here.next.max(there.next);
                 here.awaits_resync |= there.awaits_resync;

@@ -72,7 +72,7 @@ impl Record {
     pub fn code_to_send(&self, device: &Device, now: UnixTime) -> Option<(State, Zeroizing<String>)> {
         let Kind::Sent(_) = device.kind else { return None };
         let mut state = self.state.clone();
-        let progress = state.devices.get_mut(&device.id)?;
+        let progress = state.devices.get_mut(device.id)?;
         let counter = progress.next;
         progress.next = counter.checked_add(1)?;
         let code = Generator::new(device.secret.open()?, device.algorithm, device.digits).code(counter)?.reveal();

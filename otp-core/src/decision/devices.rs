@@ -82,7 +82,7 @@ impl Record {
         if credentials.default == Some(id) {
             credentials.default = credentials.devices.first().map(|device| device.id);
         }
-        self.state.devices.remove(&id);
+        self.state.devices.remove(id);
         self.state.graces.clear();
         Ok(id)
     }
@@ -113,7 +113,7 @@ mod tests {
     fn devices(record: &Record) -> (Vec<(u8, String)>, Option<u8>, u8) {
         let text = record.credentials.encode();
         let credentials = Credentials::decode(text.as_bytes(), ReadContext::ANYONE).unwrap();
-        assert!(record.state.devices.keys().eq(credentials.devices.iter().map(|device| &device.id)));
+        assert!(record.state.devices.keys().eq(credentials.devices.iter().map(|device| device.id)));
         let all = credentials.devices.iter().map(|device| (device.id.0, device.name.as_str().to_owned()));
         (all.collect(), credentials.default.map(|id| id.0), credentials.last_id.0)
     }

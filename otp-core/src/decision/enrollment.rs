@@ -482,10 +482,11 @@ mod tests {
             assert_eq!(record.add_device(device, progress), Ok(DeviceId(1)));
             let (state, verdict) = decide(&LIMITS, &record, &shown(&phone(99), step), NOW);
             assert!(
-                matches!(verdict, Verdict::Refused(Refusal::Wrong { .. })) && !state.devices[&DeviceId(1)].is_confirmed
+                matches!(verdict, Verdict::Refused(Refusal::Wrong { .. }))
+                    && !state.devices.get(DeviceId(1)).unwrap().is_confirmed
             );
             let (state, verdict) = decide(&LIMITS, &record, &shown(&phone(1), step), NOW);
-            assert!(matches!(verdict, Verdict::Accepted(_)) && state.devices[&DeviceId(1)].is_confirmed);
+            assert!(matches!(verdict, Verdict::Accepted(_)) && state.devices.get(DeviceId(1)).unwrap().is_confirmed);
         }
     }
 }

@@ -52,7 +52,7 @@ impl Record {
         for device in &self.credentials.devices {
             let is_ahead = last_login(limits, &self.state, device).is_some_and(|time| time > now);
             if let (Kind::Totp(clock), true) = (&device.kind, is_ahead)
-                && let Some(progress) = state.devices.get_mut(&device.id)
+                && let Some(progress) = state.devices.get_mut(device.id)
             {
                 progress.next = clock.step_at(now);
                 progress.used = progress.used.filter(|time| *time <= now);

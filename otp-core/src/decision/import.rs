@@ -146,7 +146,9 @@ impl Import {
         for imported in &self.found.devices {
             for device in record.credentials.devices.iter().filter(|device| imported.is(device)) {
                 let used = imported.used_below(self.now);
-                state.devices.entry(device.id).and_modify(|progress| progress.next = used.max(progress.next));
+                if let Some(progress) = state.devices.get_mut(device.id) {
+                    progress.next = used.max(progress.next);
+                }
             }
         }
         if let Some(set) = record.credentials.scratch.as_ref().filter(|_| self.others != Others::Beside) {
@@ -165,7 +167,7 @@ impl Import {
             // Codes that this device has used here stay used, even if another device changed.
             let progress = before.and_then(|before| {
                 let device = before.credentials.devices.iter().find(|device| imported.is(device))?;
-                before.state.devices.get(&device.id).copied()
+                before.state.devices.get(device.id).copied()
             });
             self.push(&mut record, imported, progress);
         }

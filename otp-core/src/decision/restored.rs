@@ -27,7 +27,7 @@ impl Record {
         (record.state.used, record.state.scratch_used) =
             if void_recovery { Default::default() } else { (used, scratch_used) };
         for device in &record.credentials.devices {
-            let Some(progress) = record.state.devices.get_mut(&device.id) else { continue };
+            let Some(progress) = record.state.devices.get_mut(device.id) else { continue };
             match &device.kind {
                 // As far ahead as the window reaches, a code may have been used, too.
                 Kind::Totp(clock) => {

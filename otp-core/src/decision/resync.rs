@@ -116,7 +116,7 @@ impl Record {
             let refusal = count_failure(&mut state, limits, self, now);
             return (Change::State(state), Verdict::Refused(refusal));
         };
-        if let Some(progress) = state.devices.get_mut(&device.id) {
+        if let Some(progress) = state.devices.get_mut(device.id) {
             (progress.next, progress.awaits_resync) = (place.next, false);
         }
         for own in record.credentials.devices.iter_mut().filter(|own| own.id == device.id) {

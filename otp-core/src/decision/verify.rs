@@ -342,7 +342,7 @@ enum At {
 fn use_up(found: &[Found], state: &mut State) -> Option<Factor> {
     let mut factor = None;
     for Found { device, at, factor: this, is_accepted } in found {
-        let progress = state.devices.get_mut(device)?;
+        let progress = state.devices.get_mut(*device)?;
         let is_unused = match at {
             At::Counter(counter) if progress.next <= *counter => {
                 progress.next = counter.checked_add(1)?;
@@ -380,7 +380,7 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
             Kind::Totp(clock) => in_window(around(clock.step_at(now), limits.window, limits.window))
                 .map(|steps| At::Counter(*steps.end())),
             Kind::Hotp => {
-                let (next, is_lost) = match record.state.devices.get(&device.id) {
+                let (next, is_lost) = match record.state.devices.get(device.id) {
                     Some(progress) => (progress.next, progress.awaits_resync),
                     None => (u64::MAX, true),
                 };
@@ -467,7 +467,7 @@ pub(crate) fn accept(state: &mut State, record: &Record, factor: Factor, now: Un
     let failures = mem::take(&mut state.failures);
     state.lock = Lock::Open;
     state.last_accepted = Some(now);
-    if let Some(progress) = factor.device().and_then(|device| state.devices.get_mut(&device)) {
+    if let Some(progress) = factor.device().and_then(|device| state.devices.get_mut(device)) {
         (progress.used, progress.is_confirmed) = (Some(now), true);
     }
     let recovery_left = record.credentials.recovery_left(state);

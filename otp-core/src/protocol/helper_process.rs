@@ -3,13 +3,19 @@
 //! The pipe is a socket pair: writing to it raises no SIGPIPE in a PAM host, and reading from it can have a deadline without
 //! a thread.
 
+use std::ffi::CStr;
 use std::io::{self, BufRead, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::stat::Mode;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::{Zeroize, Zeroizing};
@@ -23,26 +29,34 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// A running helper and the caller's end of the pipe. The helper ends when this is dropped.
 pub struct Helper {
     socket: WipedReader<UnixStream>,
-    process: Child,
+    process: Pid,
 }
 
 impl Helper {
-    /// Starts the installed helper with an empty environment.
+    /// Starts the installed helper, which answers about the account of its caller.
     pub fn start() -> io::Result<Self> {
+        Self::start_with(&[c"otp-helper"])
+    }
+
+    /// Starts it for a caller that is root: it enrolls users in the middle of their logins, by the configuration at this path.
+    pub fn start_for_root(config: &CStr) -> io::Result<Self> {
+        Self::start_with(&[c"otp-helper", config])
+    }
+
+    /// With an empty environment. Folder and files of its caller it leaves by itself.
+    fn start_with(arguments: &[&CStr]) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(PATIENCE))?;
         ours.set_write_timeout(Some(PATIENCE))?;
-        let (input, output) = (OwnedFd::from(theirs.try_clone()?), OwnedFd::from(theirs));
-        let mut helper = Command::new(paths::HELPER);
-        // A process group of its own: Ctrl-C is for the program in the foreground, which decides about a change under way.
-        helper
-            .process_group(0)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::from(input))
-            .stdout(Stdio::from(output))
-            .stderr(Stdio::null());
-        Ok(Self { process: helper.spawn()?, socket: WipedReader::new(ours) })
+        let mut streams = PosixSpawnFileActions::init()?;
+        for stream in [0, 1] {
+            streams.add_dup2(theirs.as_raw_fd(), stream)?;
+        }
+        // Last: in a host without standard streams our end may have this number.
+        streams.add_open(2, "/dev/null", OFlag::O_RDWR, Mode::empty())?;
+        // Not std::process: it would bring 20 symbols more, which the loader looks up in each login.
+        let process = posix_spawn(paths::HELPER, &streams, &attributes()?, arguments, &NO_ENVIRONMENT)?;
+        Ok(Self { process, socket: WipedReader::new(ours) })
     }
 
     /// Sends a request and waits for the reply.
@@ -54,6 +68,7 @@ impl Helper {
     /// Sends a line and waits for a line.
     pub fn ask_line(&mut self, request: &str) -> io::Result<Zeroizing<String>> {
         self.socket.get_mut().write_all(request.as_bytes())?;
+        // Larger than all but the largest QR code: a buffer that grows leaves copies behind.
         let mut line = Zeroizing::new(String::with_capacity(4096));
         (&mut self.socket).take(LONGEST_LINE).read_line(&mut line)?;
         if line.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(line) }
@@ -63,12 +78,32 @@ impl Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         // The helper waits for a request, or it is stuck: no host may keep a child process because of it. A change is durable
-        // before it is answered, so killing the helper loses nothing.
-        if self.process.kill().is_ok() {
-            // Fails in a host that ignores SIGCHLD or reaps every child itself; then no child is left to wait for.
-            let _ = self.process.wait();
+        // before it is answered, so killing the helper loses nothing. If it has ended, its number may be another process's by now,
+        // in a host that ignores SIGCHLD or reaps every child itself.
+        if waitpid(self.process, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive) {
+            // What may not be killed, in a sandbox, ends by itself when the pipe is closed. Of waiting, any other error says that
+            // there is no child left.
+            let is_killed = kill(self.process, Signal::SIGKILL).is_ok();
+            while is_killed && waitpid(self.process, None) == Err(Errno::EINTR) {}
         }
     }
+}
+
+const NO_ENVIRONMENT: [&CStr; 0] = [];
+
+/// Nothing of the host's signals is the helper's: not those that wait, nor those that it ignores. SIGALRM is what ends a helper that
+/// nobody asks.
+fn attributes() -> io::Result<PosixSpawnAttr> {
+    let mut attributes = PosixSpawnAttr::init()?;
+    let groups_and_signals = PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
+        | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
+        | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF;
+    attributes.set_flags(groups_and_signals)?;
+    // A process group of its own: Ctrl-C is for the program in the foreground, which decides about a change under way.
+    attributes.set_pgroup(Pid::from_raw(0))?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    attributes.set_sigdefault(&[Signal::SIGPIPE, Signal::SIGCHLD, Signal::SIGALRM].into_iter().collect())?;
+    Ok(attributes)
 }
 
 /// A buffered reader whose buffer is wiped: what comes through it holds codes, keys and recovery codes.

@@ -135,11 +135,17 @@ pub fn words(line: &str) -> Option<&str> {
 
 /// The answer in a line.
 pub fn answer<T>(line: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, HelperError> {
-    words(line).and_then(read).ok_or_else(|| match error_and_hint(line) {
+    words(line).and_then(read).ok_or_else(|| no_answer(line))
+}
+
+/// What a line says that is no answer.
+#[cold]
+fn no_answer(line: &str) -> HelperError {
+    match error_and_hint(line) {
         Some((error, hint)) => HelperError::Reports { error: error.to_owned(), hint: hint.to_owned() },
         // The line is not quoted: it may hold the code that was just sent.
         None => HelperError::Unintelligible,
-    })
+    }
 }
 
 /// Error and hint in a line that reports an error. Escapes are kept: the texts are for a log.

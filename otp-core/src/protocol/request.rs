@@ -132,8 +132,8 @@ pub enum Request {
     SealKeys {},
     /// Gives the record of this host to the fleet. Of root, to the agent.
     Adopt {},
-    /// A step of an enrollment in the middle of a login. Of root's PAM host, to the agent of a fleet. The answer is in words:
-    /// [`crate::protocol::enrollment_messages`].
+    /// A step of an enrollment in the middle of a login. Of root's PAM host, to a helper of root or to the agent of a fleet. The answer
+    /// is in words: [`crate::protocol::enrollment_messages`].
     Enrolling(Box<Request>),
     /// Administration. Such a request never crosses the pipe.
     #[serde(skip)]
@@ -146,7 +146,7 @@ pub enum Request {
     IssuePasscode(PasscodeOrder),
 }
 
-/// A request to the agent: it says which account it is about.
+/// A request to the agent, or to a helper of root: it says which account it is about.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {

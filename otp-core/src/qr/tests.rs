@@ -10,7 +10,7 @@ type Modules = Vec<Vec<bool>>;
 /// The modules of the encoder, `true` for dark, with a light border.
 fn modules(qr: &Qr, quiet: i32) -> Modules {
     let side = quiet.saturating_neg()..qr.size() + quiet;
-    side.clone().map(|y| side.clone().map(|x| qr.0.get_module(x, y)).collect()).collect()
+    side.clone().map(|y| side.clone().map(|x| qr.dark(x, y)).collect()).collect()
 }
 
 /// Reads half blocks back. The lower half of the last row is outside the code.
@@ -127,4 +127,18 @@ fn a_text_that_is_too_long_is_an_error_and_not_a_panic() {
 #[test]
 fn debug_output_does_not_show_the_code() {
     assert_eq!(format!("{:?}", code(78)), "Qr(..)");
+}
+
+#[test]
+fn what_another_process_draws_is_what_was_encoded() {
+    for bytes in [1, 78, 250, 2953] {
+        let qr = code(bytes);
+        let read = Qr::read(&qr.hex()).unwrap();
+        assert_eq!(modules(&read, 3), modules(&qr, 3), "{bytes}");
+    }
+    // Version 1 has 441 modules, in 111 digits.
+    for odd in [String::new(), "0".repeat(110), "0".repeat(112), "g".repeat(111)] {
+        assert!(Qr::read(&odd).is_none(), "{odd}");
+    }
+    assert!(modules(&Qr::read(&"0".repeat(111)).unwrap(), 0).concat().iter().all(|dark| !dark));
 }

@@ -303,11 +303,15 @@ impl<'a> Lines<'a> {
 
     /// The value on the next line, which must have this key.
     fn value<T>(&mut self, key: &str, read: impl Fn(&'a str) -> Option<T>) -> Result<T, RecordError> {
+        read(self.text(key)?).ok_or_else(|| self.error(key, "has an invalid value"))
+    }
+
+    /// The same as it stands.
+    fn text(&mut self, key: &str) -> Result<&'a str, RecordError> {
         let line = self.next().ok_or_else(|| RecordError::Malformed(format!("it ends before {key}")))?;
         // No error quotes the line: it may hold a seed.
         let value = line.strip_prefix(key).and_then(|rest| rest.strip_prefix(" = "));
-        read(value.ok_or_else(|| self.error(key, "is expected here"))?)
-            .ok_or_else(|| self.error(key, "has an invalid value"))
+        value.ok_or_else(|| self.error(key, "is expected here"))
     }
 
     /// The value on the next line, if that has this key.

@@ -1,8 +1,8 @@
 //! State: what a login changes.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::record::by_device::ByDevice;
 use crate::record::id::{DeviceId, EnrollmentId};
 use crate::value::network::Address;
 use crate::value::time::{Seconds, UnixTime};
@@ -13,7 +13,7 @@ pub struct State {
     /// The credentials that this state belongs to.
     pub enrollment: EnrollmentId,
     /// How far each device has come.
-    pub devices: BTreeMap<DeviceId, Progress>,
+    pub devices: ByDevice<Progress>,
     /// The latest last; at most [`MOST_CHALLENGES`].
     pub challenges: Vec<Challenged>,
     /// Wrong codes since the last right one.
@@ -132,7 +132,7 @@ impl State {
     pub fn new(enrollment: EnrollmentId) -> Self {
         Self {
             enrollment,
-            devices: BTreeMap::new(),
+            devices: ByDevice::new(),
             challenges: Vec::new(),
             failures: 0,
             lock: Lock::Open,
@@ -147,14 +147,15 @@ impl State {
 
     /// The lowest step or counter that is still accepted of a device; `None` if it is not known here.
     pub fn next(&self, device: DeviceId) -> Option<u64> {
-        self.devices.get(&device).map(|progress| progress.next)
+        self.devices.get(device).map(|progress| progress.next)
     }
 
     /// Sets how far devices have come, by their ids.
     #[cfg(test)]
     pub(crate) fn set_nexts(&mut self, nexts: impl IntoIterator<Item = (u8, u64)>) {
         for (id, next) in nexts {
-            self.devices.entry(DeviceId(id)).or_insert(Progress::from(next)).next = next;
+            let known = self.devices.get(DeviceId(id)).copied();
+            self.devices.insert(DeviceId(id), Progress { next, ..known.unwrap_or(Progress::from(next)) });
         }
     }
 

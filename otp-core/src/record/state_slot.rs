@@ -88,7 +88,7 @@ impl Slot {
             let used = if *is_used { " used" } else { "" };
             writeln!(text, "challenge {device} until {} question {question}{used}", until.0)?;
         }
-        for (device, Progress { next, used, is_confirmed, awaits_resync }) in &state.devices {
+        for (device, Progress { next, used, is_confirmed, awaits_resync }) in state.devices.iter() {
             // Piece by piece: with up to eight of these lines, the machinery of `writeln!` would be a good part of a login.
             text.push_str("device ");
             push_number(text, device.0.into())?;

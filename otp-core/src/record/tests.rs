@@ -209,7 +209,7 @@ fn credentials_and_state_that_do_not_match_are_an_error() {
     assert_eq!(refused(|_| ()), None);
     assert_eq!(
         refused(|state| {
-            state.devices.remove(&DeviceId(2));
+            state.devices.remove(DeviceId(2));
         }),
         devices
     );

@@ -9,8 +9,9 @@ use crate::decision::demand::Demand;
 use crate::decision::verify::Verdict;
 use crate::error::{CoreError, HelperError};
 use crate::protocol::agent_socket::{self, Patience};
-use crate::protocol::request::{Adopted, Confidential, Declined, PinToSend, Question, Reply, Request};
-use crate::protocol::{enrollment_messages, login_messages};
+use crate::protocol::enrollment_messages::{self, Step, Told};
+use crate::protocol::login_messages;
+use crate::protocol::request::{Adopted, Confidential, PinToSend, Question, Reply, Request};
 use crate::record::key_ring::Ring;
 use crate::record::seal::Shut;
 use crate::service::authority::Authority;
@@ -43,18 +44,18 @@ impl AgentAuthority<'_> {
     /// A step of such an enrollment. `under_way` is what the agent brought with the step before.
     pub fn enroll_during_login(
         &self,
-        request: &Request,
+        step: &Step<'_>,
         under_way: &mut Option<Confidential>,
-    ) -> Result<Reply, CoreError> {
-        let Some(question) = enrollment_messages::ask_step(self.user, request, under_way.as_ref()) else {
-            return Ok(Reply::Declined(Declined::NotPermitted));
-        };
-        let line = agent_socket::ask_line(&question, patience_for(request))
-            .map_err(|error| CoreError::Agent(HelperError::Io(error)))?;
+    ) -> Result<Told, CoreError> {
+        let question = enrollment_messages::ask_step(self.user, step, under_way.as_ref());
+        let patience =
+            if let Step::SendTo(..) | Step::SendAgain = step { Patience::OF_SENDING } else { Patience::default() };
+        let line =
+            agent_socket::ask_line(&question, patience).map_err(|error| CoreError::Agent(HelperError::Io(error)))?;
         let read = enrollment_messages::read_step(std::str::from_utf8(&line).unwrap_or_default());
-        let (reply, carried) = read.map_err(CoreError::Agent)?;
+        let (told, carried) = read.map_err(CoreError::Agent)?;
         *under_way = carried;
-        Ok(reply)
+        Ok(told)
     }
 
     /// Has the PIN of a new number or address sent. No module asks for this in a login's few words.
@@ -165,9 +166,5 @@ impl Authority for AgentAuthority<'_> {
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
         self.ask(&login_messages::ask_verify(random::request_id()?, login, typed), Patience::default(), Verdict::read)
-    }
-
-    fn request(&mut self, _: Request) -> Result<Reply, CoreError> {
-        Err(CoreError::NoEnrollmentHere)
     }
 }

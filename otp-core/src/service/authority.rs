@@ -28,5 +28,9 @@ pub trait Authority {
     }
 
     /// Enrollment, changes and administration. The reply is durable.
-    fn request(&mut self, request: Request) -> Result<Reply, CoreError>;
+    ///
+    /// This default is for an authority that is asked by logins alone.
+    fn request(&mut self, _request: Request) -> Result<Reply, CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
 }

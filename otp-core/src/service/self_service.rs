@@ -540,7 +540,7 @@ impl DeviceStatus {
             Kind::Totp(clock) => (Some(clock.period.get()), clock.drift.map(Drift::get)),
             Kind::Hotp | Kind::Ocra(_) | Kind::Sent(_) => (None, None),
         };
-        let progress = record.state.devices.get(&device.id);
+        let progress = record.state.devices.get(device.id);
         Self {
             id: device.id.0,
             name: device.name.as_str().to_owned(),

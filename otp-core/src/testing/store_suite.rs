@@ -283,7 +283,7 @@ pub fn a_code_of_the_old_seed_is_wrong_once_the_new_one_is_in_force<S: Store + '
         .unwrap();
     });
     assert_eq!(login(store, &right()), wrong_for_the(1));
-    assert!(store.state().devices.keys().eq([&DeviceId(3)]));
+    assert!(store.state().devices.keys().eq([DeviceId(3)]));
 }
 
 pub fn a_code_is_refused_once_the_record_is_removed<S: Store + 'static>(store: &Visited<S>) {

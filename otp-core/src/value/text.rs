@@ -41,7 +41,7 @@ impl Language for English {
 
 /// A text in a language, with its values. A translation with other places than the English text has is not used.
 pub fn said(language: &dyn Language, english: &str, values: &[(&str, &dyn Display)]) -> String {
-    match language.translation(english).filter(|text| places(text) == places(english)) {
+    match language.translation(english).filter(|text| have_the_same_places(text, english)) {
         Some(translated) => filled(&translated, values),
         None => filled(english, values),
     }
@@ -55,19 +55,21 @@ pub fn counted(
     values: &[(&str, &dyn Display)],
 ) -> String {
     let english = if number == 1 { one } else { other };
-    let fits = |text: &String| [one, other].iter().any(|english| places(english) == places(text));
+    let fits = |text: &String| [one, other].iter().any(|english| have_the_same_places(text, english));
     let text = language.plural(one, other, number).filter(fits);
     let mut all: Vec<(&str, &dyn Display)> = vec![("number", &number)];
     all.extend_from_slice(values);
     filled(text.as_deref().unwrap_or(english), &all)
 }
 
-/// The names of the places, in alphabetical order, each once.
-fn places(text: &str) -> Vec<&str> {
-    let mut names: Vec<&str> = text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+/// Whether two texts have places of the same names, in any order and number.
+fn have_the_same_places(one: &str, other: &str) -> bool {
+    places(one).all(|name| places(other).any(|there| there == name))
+        && places(other).all(|name| places(one).any(|there| there == name))
+}
+
+fn places(text: &str) -> impl Iterator<Item = &str> {
+    text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
 }
 
 /// Puts values into their places. What is in a value is not looked at.

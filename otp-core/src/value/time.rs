@@ -122,7 +122,7 @@ fn date(mut days: u64) -> Option<(u64, u64, u64)> {
     None
 }
 
-fn days_in(year: u64, month: u64) -> u64 {
+pub(crate) fn days_in(year: u64, month: u64) -> u64 {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match month {
         2 if leap => 29,

@@ -11,7 +11,6 @@ use otp_core::config::settings::Settings;
 use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{SecondFactor, Source};
 use otp_core::error::CoreError;
-use otp_core::protocol::request::{Reply, Request};
 use otp_core::record::id::DeviceId;
 use zeroize::Zeroizing;
 
@@ -123,10 +122,6 @@ impl Authority for Keypads {
             Verdict::Refused(Refusal::Malformed)
         })
     }
-
-    fn request(&mut self, _: Request) -> Result<Reply, CoreError> {
-        Err(CoreError::NoEnrollmentHere)
-    }
 }
 
 /// What a login shows to a person who types this.
@@ -198,10 +193,6 @@ impl Authority for Issuer {
 
     fn verify(&self, _: &LoginContext, _: &Typed) -> Result<Verdict, CoreError> {
         Ok(Verdict::Accepted(Accepted { factor: Factor::Passcode, recovery_left: None, failures: 0 }))
-    }
-
-    fn request(&mut self, _: Request) -> Result<Reply, CoreError> {
-        Err(CoreError::NoEnrollmentHere)
     }
 }
 

@@ -234,7 +234,7 @@ fn a_token_of_its_maker_keeps_serial_and_name_and_waits_for_its_first_code() {
     let after = made(&with_others(vec![token], Others::Beside), None, Outcome::Imported);
     let device = &after.credentials.devices[0];
     assert_eq!((device.name.as_str(), &device.serial), ("blue key", &serial));
-    assert!(!after.state.devices[&DeviceId(1)].is_confirmed);
+    assert!(!after.state.devices.get(DeviceId(1)).unwrap().is_confirmed);
 }
 
 #[test]

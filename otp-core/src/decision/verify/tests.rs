@@ -52,7 +52,10 @@ fn the_right_code_is_accepted_and_used_up() {
     let before = record.state.clone();
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
     let used = Progress { used: Some(NOW), ..Progress::from(STEP + 1) };
-    assert_eq!(record.state, State { devices: [(DeviceId(1), used)].into(), last_accepted: Some(NOW), ..before });
+    assert_eq!(
+        record.state,
+        State { devices: [(DeviceId(1), used)].into_iter().collect(), last_accepted: Some(NOW), ..before }
+    );
 }
 
 #[test]

@@ -287,7 +287,7 @@ fn devices(record: &Record) -> String {
     let devices = &record.credentials.devices;
     let names = devices.iter().map(|device| {
         let (name, kind) = (device.name.as_str(), device.kind.word());
-        let progress = record.state.devices.get(&device.id);
+        let progress = record.state.devices.get(device.id);
         let mark = match progress {
             Some(progress) if !progress.is_confirmed => ", not confirmed yet",
             Some(progress) if progress.awaits_resync => ", waits for a resync",

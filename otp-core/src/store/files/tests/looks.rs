@@ -35,7 +35,7 @@ fn credentials_that_were_replaced_meanwhile_decide_nothing() {
     let mut new = re_enrolled(&old, 2);
     new.credentials.devices = vec![phone(2)];
     (new.credentials.default, new.credentials.last_id) = (Some(DeviceId(2)), DeviceId(2));
-    new.state.devices = [(DeviceId(2), Progress::from(0))].into();
+    new.state.devices = [(DeviceId(2), Progress::from(0))].into_iter().collect();
     assert_eq!(home.store.replace(&alice(), Some(hold), &new, &NOTE).unwrap(), Swap::Done);
     assert_eq!(login_after(&seen, &right()).unwrap(), wrong_for_the(1));
     assert!(matches!(login_after(&seen, &shown(&phone(2), STEP)).unwrap(), Verdict::Accepted(_)));
@@ -49,7 +49,7 @@ fn credentials_that_were_removed_meanwhile_decide_nothing() {
     assert_eq!(login_after(&seen, &right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
     // The next enrollment does not bring them back: it has another state.
     let mut new = re_enrolled(&record(vec![phone(2)]), 2);
-    new.state.devices = [(DeviceId(2), Progress::from(0))].into();
+    new.state.devices = [(DeviceId(2), Progress::from(0))].into_iter().collect();
     assert_eq!(home.store.replace(&alice(), None, &new, &NOTE).unwrap(), Swap::Done);
     assert_eq!(login_after(&seen, &right()).unwrap(), wrong_for_the(1));
 }
