@@ -19,6 +19,7 @@ pub mod value {
     pub mod destination;
     pub mod login_context;
     pub mod network;
+    pub(crate) mod path;
     pub mod request_id;
     pub mod secret;
     pub mod system_error;

@@ -2,7 +2,6 @@
 //! the records, or not those of this user. Where a fleet keeps the records it is the agent alone.
 
 use std::io::ErrorKind;
-use std::path::Path;
 
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
@@ -63,7 +62,7 @@ pub(crate) fn is_fleets(site: &Site, user: &str) -> Result<bool, ModuleError> {
 }
 
 fn is_installed(site: &Site) -> bool {
-    site.path.as_path() == Path::new(paths::CONFIG)
+    site.path.as_os_str() == paths::CONFIG
 }
 
 /// Whether this host keeps the record of a user while a fleet keeps the others. A name that is typed in another spelling than

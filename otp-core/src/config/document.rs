@@ -1,8 +1,8 @@
 //! TOML 1.0 as far as a configuration needs it, read in one pass. Each key and value knows its line, and a fault does not end the
 //! reading: an administrator learns of all at once.
 //!
-//! Every login reads the configuration, so this is small. What it takes is TOML with the same meaning; fractions are taken and
-//! kept as they stand, and what no configuration has, times of day and an infinity, is a fault.
+//! Every login reads the configuration, so this is small. What it takes is TOML with the same meaning, and what no configuration has
+//! is a fault: times of day, fractions, whole numbers that are not plainly decimal.
 
 use std::borrow::Cow;
 
@@ -135,8 +135,17 @@ struct Key<'t> {
 
 impl Key<'_> {
     fn is_there_twice(&self) -> Fault {
-        Fault { line: self.line, what: format!("duplicate key {}", self.name.escape_debug()) }
+        Fault { line: self.line, what: format!("duplicate key {}", shown(&self.name)) }
     }
+}
+
+/// A word of the file in an error: what would end its line, or turn it round, is left out.
+pub(super) fn shown(word: &str) -> String {
+    let is_shown = |letter: &char| {
+        let turns = matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
+        !letter.is_control() && !turns
+    };
+    word.chars().filter(is_shown).collect()
 }
 
 /// A control character that no line may have: all but the tab. Line ends are found on their own.
@@ -244,7 +253,7 @@ impl<'t> Reader<'t> {
         let Some(last) = keys.pop() else { return Ok(keys) };
         let taken = || Fault {
             line: last.line,
-            what: format!("{} is no table that a heading can stand for", last.name.escape_debug()),
+            what: format!("{} is no table that a heading can stand for", shown(&last.name)),
         };
         let new = || {
             if is_of_list {
@@ -345,8 +354,8 @@ impl<'t> Reader<'t> {
             return Ok(Value::Bare(word));
         }
         Err(self.fault(&format!(
-            "no value: {}; a text stands in quotes, and a date is like 2027-01-31",
-            word.escape_debug()
+            "no value: {}; a text stands in quotes, a number is whole, and a date is like 2027-01-31",
+            shown(word)
         )))
     }
 
@@ -508,59 +517,29 @@ fn before_control(bytes: &[u8]) -> usize {
     before.saturating_add(rest.iter().position(ends).unwrap_or(rest.len()))
 }
 
-/// Whether a word is a whole number or a fraction.
+/// Whether a word is a whole number, perhaps with a sign.
 fn is_number(word: &str) -> bool {
-    if let Some((radix, digits)) = in_another_radix(word) {
-        return is_digits(digits, radix);
-    }
-    let word = unsigned(word);
-    let (mantissa, exponent) = word.split_once(['e', 'E']).unwrap_or((word, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-    is_whole(whole) && is_digits(fraction, 10) && is_digits(unsigned(exponent), 10)
+    let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
+    is_digits(digits) && (digits.len() == 1 || !digits.starts_with('0'))
 }
 
 /// A whole number that is not negative.
 pub(super) fn number(word: &str) -> Option<u64> {
-    let word = word.strip_prefix('+').unwrap_or(word);
-    let (radix, digits) = in_another_radix(word).or_else(|| is_whole(word).then_some((10, word)))?;
-    u64::from_str_radix(&digits.replace('_', ""), radix).ok()
+    word.parse().ok()
 }
 
 /// Year, month and day of a date without a time.
 pub(super) fn date(word: &str) -> Option<[u64; 3]> {
-    let mut parts = word.split('-').map(|part| Some((part.len(), part)).filter(|(_, part)| is_digits(part, 10)));
+    let mut parts = word.split('-').map(|part| Some((part.len(), part)).filter(|(_, part)| is_digits(part)));
     let [year, month, day] = [parts.next()??, parts.next()??, parts.next()??];
     let has_lengths = [year.0, month.0, day.0] == [4, 2, 2] && parts.next().is_none();
-    let date = [year.1.parse().ok()?, month.1.parse().ok()?, day.1.parse().ok()?];
-    let is_day = (1..=12).contains(&date[1]) && (1..=days_in(date[0], date[1])).contains(&date[2]);
+    let date @ [year, month, day] = [year.1.parse().ok()?, month.1.parse().ok()?, day.1.parse().ok()?];
+    let is_day = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
     (has_lengths && is_day).then_some(date)
 }
 
-fn unsigned(number: &str) -> &str {
-    number.strip_prefix(['+', '-']).unwrap_or(number)
-}
-
-fn in_another_radix(number: &str) -> Option<(u32, &str)> {
-    [("0x", 16), ("0o", 8), ("0b", 2)]
-        .into_iter()
-        .find_map(|(prefix, radix)| number.strip_prefix(prefix).map(|digits| (radix, digits)))
-}
-
-/// Decimal digits that do not begin with a needless zero.
-fn is_whole(digits: &str) -> bool {
-    is_digits(digits, 10) && (digits.len() == 1 || !digits.starts_with('0'))
-}
-
-/// Digits, perhaps with underscores, each of which stands between two of them.
-fn is_digits(digits: &str, radix: u32) -> bool {
-    let mut before = b'_';
-    for byte in digits.bytes() {
-        if !char::from(byte).is_digit(radix) && (byte != b'_' || before == b'_') {
-            return false;
-        }
-        before = byte;
-    }
-    before != b'_'
+fn is_digits(digits: &str) -> bool {
+    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ impl<'t> Section<'t> {
                 String::new()
             };
             let what =
-                format!("unknown key {}{}{of_no_table}; known keys: {known}", self.prefix, key_here.escape_debug());
+                format!("unknown key {}{}{of_no_table}; known keys: {known}", self.prefix, document::shown(key_here));
             self.source.note(*line, what);
         }
     }

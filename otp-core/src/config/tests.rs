@@ -215,7 +215,11 @@ fn an_error_names_file_line_and_key() {
         ("\n\n[code]\ndigits = \"6\"", "4: code.digits must be 6, 7 or 8"),
         ("enforce = \"no\"", "1: enforce must be true or false"),
         ("[grace]\nfor = 12", "2: grace.for must be a duration of 1 second to 7 days, like \"12h\""),
-        ("[code]\nwindow = 1.5", "2: code.window must be 0 to 10 steps"),
+        ("[code]\nwindow = -1", "2: code.window must be 0 to 10 steps"),
+        (
+            "[code]\nwindow = 1.5",
+            "2: no value: 1.5; a text stands in quotes, a number is whole, and a date is like 2027-01-31",
+        ),
         ("[code]\nalgorithm = \"sha1\"", "2: code.algorithm must be \"SHA1\", \"SHA256\" or \"SHA512\""),
         (
             "[policy]\nsecond_factor = \"maybe\"",

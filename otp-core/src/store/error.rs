@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::record::error::RecordError;
 use crate::store::files::confinement::{self, Denial, Sight};
+use crate::value::path::folder;
 use crate::value::system_error::{UNMAPPED_HINT, described, is_unmapped};
 
 /// A record could not be read or written. Every such error refuses the login.
@@ -63,7 +64,7 @@ impl StoreError {
                  file there"
             }
             Self::Record { error, .. } => error.hint(),
-            Self::Identity { path, .. } => missing(confinement::sight(path.parent().unwrap_or(path))),
+            Self::Identity { path, .. } => missing(confinement::sight(folder(path))),
             Self::Busy => "try again; if it happens again, look for a stopped process that holds the file (fuser)",
             Self::Unreachable(_) => {
                 "look for the cause on the machines that keep the records; nothing was counted or used up"

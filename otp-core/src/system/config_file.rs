@@ -20,6 +20,7 @@ use crate::store::error::StoreError;
 use crate::store::files::on_demand::Files;
 use crate::store::files::open::FileStore;
 use crate::store::files::seal_keys::{Ask, KeySource};
+use crate::value::path::beside;
 use crate::value::system_error::{described, is_unmapped, owner};
 
 /// Larger than any configuration a person writes.
@@ -90,9 +91,9 @@ impl Site {
 
     fn open_store(&self) -> Result<FileStore, StoreError> {
         let store = FileStore::open(&self.config.state_directory)?;
-        let beside = self.store_id();
-        if let Err(error) = store.identify(&beside)
-            && (beside.exists() || store.identify(&Path::new(paths::CONFIG).with_file_name("store-id")).is_err())
+        let own = self.store_id();
+        if let Err(error) = store.identify(&own)
+            && (own.exists() || store.identify(&beside(Path::new(paths::CONFIG), "store-id")).is_err())
         {
             return Err(error);
         }
@@ -111,12 +112,12 @@ impl Site {
 
     /// The file with the id of the store: beside the configuration.
     pub fn store_id(&self) -> PathBuf {
-        self.path.with_file_name("store-id")
+        beside(&self.path, "store-id")
     }
 
     /// The file with the number of changes that this host has seen: beside the configuration, outside the state directory.
     pub fn store_changes(&self) -> PathBuf {
-        self.path.with_file_name("store-changes")
+        beside(&self.path, "store-changes")
     }
 
     /// The name that authenticator apps show.

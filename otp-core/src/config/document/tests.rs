@@ -24,7 +24,7 @@ fn value(of: &Value<'_>) -> String {
 }
 
 fn bare(word: &str) -> String {
-    number(word).map_or_else(|| word.replace('_', ""), |number| number.to_string())
+    number(word).map_or_else(|| word.to_owned(), |number| number.to_string())
 }
 
 fn spelled_by_toml(table: &DeTable<'_>) -> String {
@@ -66,7 +66,7 @@ fn is_taken(text: &str) -> bool {
     true
 }
 
-const TAKEN: [&str; 44] = [
+const TAKEN: [&str; 43] = [
     "",
     "\u{feff}a = 1",
     "# a comment\n\n  # another\t\n",
@@ -78,9 +78,8 @@ const TAKEN: [&str; 44] = [
     "a = \"\"\"b\"\"c\"\"\"\nd = \"\"\"e\"\"\"\"\"\nf = \"\"\"\"\"\"",
     "a = '''\nb'c''d\\'''\ne = '''f'''''\ng = ''''''",
     "a = \"\"\"b\r\nc\"\"\"\r\nd = 1",
-    "a = 0\nb = +17\nc = -3\nd = 1_000\ne = 0xdead_BEEF\nf = 0o755\ng = 0b1101\nh = -0\ni = +0",
+    "a = 0\nb = +17\nc = -3\nd = 1000\nh = -0\ni = +0",
     "a = 99999999999999999999",
-    "a = 1.5\nb = -0.01\nc = 5e+22\nd = 1e06\ne = 6.626e-34\nf = 9_2.5_3",
     "a = true\nb=false",
     "a = 1979-05-27\nb = 2024-02-29 # a leap year",
     "a = [1, 2]\nb = []\nc = [ [1, 2], [\"x\"] ]",
@@ -269,12 +268,12 @@ fn a_fault_is_said_where_it_is_and_the_rest_is_read() {
         ("\n[code\n", 2, "the heading of a table ends with ]"),
         ("a = \"x", 1, "a text ends in its line, with \""),
         ("a = 1\n\n\nb = \"\"\"x\n\n", 4, "a text of lines ends with \"\"\""),
-        ("a = x", 1, "no value: x; a text stands in quotes, and a date is like 2027-01-31"),
+        ("a = x", 1, "no value: x; a text stands in quotes, a number is whole, and a date is like 2027-01-31"),
         ("a = [\n1,\n2\nb = 3", 4, "a list has commas between its values, and ends with ]"),
         ("a = \"\\w\"", 1, "no such letter; a backslash is written \\\\"),
         ("a 1", 1, "a key is followed by = and its value"),
         ("a = 1\na = 2", 2, "duplicate key a"),
-        ("a = 1 2", 1, "no value: 1 2; a text stands in quotes, and a date is like 2027-01-31"),
+        ("a = 1 2", 1, "no value: 1 2; a text stands in quotes, a number is whole, and a date is like 2027-01-31"),
         ("a = 'b' c", 1, "the line does not end where its value ends; a comment begins with #"),
         ("# a\rb", 1, "a control character stands here; lines end with a line feed"),
     ] {
