@@ -7,6 +7,7 @@ mod entries;
 mod homes;
 mod report;
 mod shelf;
+mod together;
 mod tokens;
 pub(super) mod workers;
 
