@@ -77,7 +77,9 @@ mod tests {
             told += 1;
             if told == 3 { Err("closed") } else { Ok(()) }
         };
-        let read = |(): &()| drop(begun.fetch_add(1, Ordering::Relaxed));
+        let read = |(): &()| {
+            begun.fetch_add(1, Ordering::Relaxed);
+        };
         assert_eq!(each(&items, read, tell), Err("closed"));
         assert_eq!(told, 3);
         assert!(begun.into_inner() <= READERS * BATCH * 4);

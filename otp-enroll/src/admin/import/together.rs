@@ -40,8 +40,9 @@ pub(super) fn enroll(
     let count = entries.count();
     let mut telling = Telling::begin(count, false, output)?;
     let stop = telling.stop;
-    let write = |place| {
-        let (named, candidate) = engine.candidate(entries, place, shelf);
+    // Looked up on many threads, since each look-up may wait; written on one, since a directory is changed by one at a time.
+    let look_up = |place| (place, engine.candidate(entries, place, shelf));
+    let write = |(place, (named, candidate)): (usize, (Named, Result<Candidate, _>))| {
         let stage = match candidate {
             Err(answer) => Stage::Answered(answer),
             Ok(candidate) => match candidate.write(records) {
@@ -51,7 +52,10 @@ pub(super) fn enroll(
         };
         (place, named, stage)
     };
-    let group = |start: usize| workers::until(stop, start..count.min(start.saturating_add(GROUP)), write);
+    let group = |start: usize| -> Vec<_> {
+        let found = workers::until(stop, start..count.min(start.saturating_add(GROUP)), look_up);
+        found.into_iter().map(write).collect()
+    };
     let mut written = group(0);
     for next in (GROUP..).step_by(GROUP) {
         if written.is_empty() {

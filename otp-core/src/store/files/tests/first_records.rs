@@ -33,9 +33,9 @@ fn many_come_into_force_together_and_are_as_others_are() {
     }
     assert_eq!(put(&records, written), [true; 20]);
     for user in users() {
-        let attempt = update(&home.store, &user, &NOTE, |record| decide(record, &right(), &LIMITS, NOW));
+        let attempt = update(&home.store, &user, &NOTE, |record| decide(&LIMITS, record, &right(), NOW));
         assert_eq!(attempt.unwrap(), by_phone());
-        assert_eq!(home.store.others_of(&Account { uid: user.uid, ..alice() }).unwrap(), [user.clone()]);
+        assert_eq!(home.store.others_of(&Account { name: alice().name, ..user.clone() }).unwrap(), [user.clone()]);
         for ending in ["toml", "state"] {
             let metadata = fs::metadata(home.path(&format!("{}.{ending}", user.name))).unwrap();
             assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (user.uid, user.gid, 0o600));
