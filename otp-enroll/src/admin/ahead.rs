@@ -54,7 +54,7 @@ mod tests {
             let (mut told, begun) = (Vec::new(), AtomicUsize::new(0));
             let read = |item: &usize| {
                 begun.fetch_add(1, Ordering::Relaxed);
-                if item % 7 == 0 {
+                if item.is_multiple_of(7) {
                     thread::yield_now();
                 }
                 item * 2

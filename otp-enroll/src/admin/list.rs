@@ -187,9 +187,10 @@ pub(super) fn without_device(
         let read = |name: &String| read_without(site, store, name, shell, seen);
         ahead::each(&names, read, |_, read| {
             progress.step();
-            let Read::Person(account, record) = read? else { return Ok(()) };
-            let user = account.name.as_str();
-            match without(site, store, fleet, &account, record, &place, now)? {
+            let Some(person) = read? else { return Ok(()) };
+            let name = person.account.name.clone();
+            let user = name.as_str();
+            match without(site, store, fleet, person, &place, now)? {
                 Without::HasDevice => {}
                 Without::Foreseen(outcome) => {
                     let outcome = outcome.if_offered(offered);
@@ -210,26 +211,32 @@ pub(super) fn without_device(
     if faults == 0 { Ok(()) } else { Err(CliError::Unusable(faults)) }
 }
 
-/// A name, looked up and read.
-enum Read {
-    /// No person's, or that of a user who has a device.
-    Nothing,
-    /// A person, and the record of this host; `None` if it is not this host's.
-    Person(Account, Option<Result<Option<Record>, CoreError>>),
+/// A person who may have no device.
+struct Person {
+    account: Account,
+    /// What this host has of it; `None` if its record is the fleet's.
+    record: Option<Result<Option<Record>, CoreError>>,
 }
 
-fn read_without(site: &Site, store: &FileStore, name: &str, shell: Shell, seen: &[String]) -> Result<Read, CoreError> {
+/// Looks a name up; `None` if it is no person's, or that of a user who has a device by what this host has.
+fn read_without(
+    site: &Site,
+    store: &FileStore,
+    name: &str,
+    shell: Shell,
+    seen: &[String],
+) -> Result<Option<Person>, CoreError> {
     let stem = UserName::parse(name).map(|name| name.file_stem());
     if stem.is_some_and(|stem| seen.binary_search(&stem).is_ok()) {
-        return Ok(Read::Nothing);
+        return Ok(None);
     }
-    let Some(account) = accounts::person(name, shell)? else { return Ok(Read::Nothing) };
+    let Some(account) = accounts::person(name, shell)? else { return Ok(None) };
     if site.config.is_of_fleet(account.name.as_str()) {
-        return Ok(Read::Person(account, None));
+        return Ok(Some(Person { account, record: None }));
     }
     match store.read(&account) {
-        Ok(Some(record)) if record.is_enrolled() => Ok(Read::Nothing),
-        record => Ok(Read::Person(account, Some(record.map_err(CoreError::from)))),
+        Ok(Some(record)) if record.is_enrolled() => Ok(None),
+        record => Ok(Some(Person { account, record: Some(record.map_err(CoreError::from)) })),
     }
 }
 
@@ -249,21 +256,20 @@ fn without(
     site: &Site,
     store: &FileStore,
     fleet: &FleetUsers,
-    account: &Account,
-    record: Option<Result<Option<Record>, CoreError>>,
+    Person { account, record }: Person,
     place: &LoginContext,
     now: UnixTime,
 ) -> Result<Without, CliError> {
     let known = match record {
         Some(Ok(record)) => KnownUser::of_record(site, record.as_ref(), place, now),
         Some(Err(error)) => return unusable(site, error),
-        None => match fleet.find(site, account, place)? {
+        None => match fleet.find(site, &account, place)? {
             Found::HasDevice => return Ok(Without::HasDevice),
             Found::HasNone(known) => known,
             Found::Unusable { error, hint } => return Ok(Without::Unusable { error, hint }),
         },
     };
-    match foresee(site, store, account, &known, place, now) {
+    match foresee(site, store, &account, &known, place, now) {
         Ok(foreseen) => Ok(Without::Foreseen(foreseen.outcome)),
         Err(error) => unusable(site, error),
     }

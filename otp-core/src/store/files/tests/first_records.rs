@@ -18,7 +18,7 @@ fn write(records: &FirstRecords<'_>, account: &Account) -> Option<Written> {
     records.write(account, &first(account))
 }
 
-fn put(records: &FirstRecords<'_>, written: Vec<Written>) -> Vec<bool> {
+fn put(records: &FirstRecords<'_>, written: &[Written]) -> Vec<bool> {
     let put = records.put_in_force(&written.iter().collect::<Vec<_>>());
     put.into_iter().map(Result::unwrap).collect()
 }
@@ -31,15 +31,16 @@ fn many_come_into_force_together_and_are_as_others_are() {
     for user in users() {
         assert!(home.store.read(&user).unwrap().is_none() && !home.store.holds(&user).unwrap());
     }
-    assert_eq!(put(&records, written), [true; 20]);
+    assert_eq!(put(&records, &written), [true; 20]);
     for user in users() {
         let attempt = update(&home.store, &user, &NOTE, |record| decide(&LIMITS, record, &right(), NOW));
         assert_eq!(attempt.unwrap(), by_phone());
-        assert_eq!(home.store.others_of(&Account { name: alice().name, ..user.clone() }).unwrap(), [user.clone()]);
         for ending in ["toml", "state"] {
             let metadata = fs::metadata(home.path(&format!("{}.{ending}", user.name))).unwrap();
             assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (user.uid, user.gid, 0o600));
         }
+        let renamed = Account { name: alice().name, ..user.clone() };
+        assert_eq!(home.store.others_of(&renamed).unwrap(), [user]);
     }
     assert_eq!(home.names().len(), 40, "nothing is left: {:?}", home.names());
     assert!(home.store.not_entered().unwrap().is_empty());
@@ -85,7 +86,7 @@ fn a_process_that_fenced_it_off_is_not_overtaken() {
     let written = write(&records, &alice()).unwrap();
     let impatient = FileStore { tries: 1, ..FileStore::open(home.directory.path()).unwrap() };
     assert_eq!(impatient.replace(&alice(), None, &first(&alice()), &NOTE).unwrap(), Swap::Done);
-    assert_eq!(put(&records, vec![written]), [false]);
+    assert_eq!(put(&records, &[written]), [false]);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
 }
@@ -96,7 +97,7 @@ fn two_accounts_of_one_number_are_both_in_the_index() {
     let records = home.store.first_records().unwrap();
     let two = [alice(), named("alice-smith", 1000)];
     let written: Vec<_> = two.iter().map(|user| write(&records, user).unwrap()).collect();
-    assert_eq!(put(&records, written), [true; 2]);
+    assert_eq!(put(&records, &written), [true; 2]);
     assert!(home.store.not_entered().unwrap().is_empty());
     assert_eq!(home.store.others_of(&two[0]).unwrap(), [two[1].clone()]);
 }
