@@ -32,6 +32,7 @@ fn many_come_into_force_together_and_are_as_others_are() {
         assert!(home.store.read(&user).unwrap().is_none() && !home.store.holds(&user).unwrap());
     }
     assert_eq!(put(&records, &written), [true; 20]);
+    drop(written); // and with it the locks
     for user in users() {
         let attempt = update(&home.store, &user, &NOTE, |record| decide(&LIMITS, record, &right(), NOW));
         assert_eq!(attempt.unwrap(), by_phone());
@@ -98,6 +99,7 @@ fn two_accounts_of_one_number_are_both_in_the_index() {
     let two = [alice(), named("alice-smith", 1000)];
     let written: Vec<_> = two.iter().map(|user| write(&records, user).unwrap()).collect();
     assert_eq!(put(&records, &written), [true; 2]);
+    drop(written);
     assert!(home.store.not_entered().unwrap().is_empty());
     assert_eq!(home.store.others_of(&two[0]).unwrap(), [two[1].clone()]);
 }
