@@ -21,7 +21,7 @@ use otp_formats::source::{Entry, Whose};
 use super::entries::{Answer, Entries, Named, Unreadable};
 use super::report::Tally;
 use super::shelf::Shelf;
-use super::{together, workers};
+use super::workers;
 use crate::client;
 use crate::error::{CliError, ScreenError};
 use crate::ui::output::Output;
@@ -46,17 +46,11 @@ pub(super) struct Candidate {
 }
 
 impl Engine<'_> {
-    /// Enrolls all, and tells of each. Returns what is to be told at the end.
-    pub(super) fn enroll(&self, entries: &impl Entries, output: &Output) -> Result<Tally, CliError> {
-        let shelf = Shelf::open(self.store, entries.has_stock(), self.dry_run)?;
-        if !self.dry_run
-            && let Some(records) = self.store.first_records()
-        {
-            return together::enroll(self, &records, entries, &shelf, output);
-        }
+    /// Enrolls each by itself, and tells of each. Returns what is to be told at the end.
+    pub(super) fn each(&self, entries: &impl Entries, shelf: &Shelf, output: &Output) -> Result<Tally, CliError> {
         let act = |place| {
-            let (named, candidate) = self.candidate(entries, place, &shelf);
-            (named, candidate.map_or_else(|answer| answer, |candidate| self.one(&candidate, &shelf)))
+            let (named, candidate) = self.candidate(entries, place, shelf);
+            (named, candidate.map_or_else(|answer| answer, |candidate| self.one(&candidate, shelf)))
         };
         in_order(entries.count(), act, self.dry_run, output)
     }

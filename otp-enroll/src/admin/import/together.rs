@@ -29,8 +29,16 @@ enum Stage {
     Alone(Candidate),
 }
 
-/// Enrolls all, and tells of each. Returns what is to be told at the end.
-pub(super) fn enroll(
+/// Enrolls all, and tells of each: together, where that can be. Returns what is to be told at the end.
+pub(super) fn enroll(engine: &Engine<'_>, entries: &impl Entries, output: &Output) -> Result<Tally, CliError> {
+    let shelf = Shelf::open(engine.store, entries.has_stock(), engine.dry_run)?;
+    match engine.store.first_records().filter(|_| !engine.dry_run) {
+        Some(records) => in_groups(engine, &records, entries, &shelf, output),
+        None => engine.each(entries, &shelf, output),
+    }
+}
+
+fn in_groups(
     engine: &Engine<'_>,
     records: &FirstRecords<'_>,
     entries: &impl Entries,
