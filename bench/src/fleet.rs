@@ -89,6 +89,11 @@ fn timed(what: &str, command: &mut Command, users: u32, progress: &Progress) -> 
     took
 }
 
+/// Users a second.
+pub(crate) fn rate(users: u32, took: Duration) -> f64 {
+    f64::from(users) / took.as_secs_f64()
+}
+
 /// `10,400`
 pub(crate) fn each_second(users: u32, took: Duration) -> String {
     let hundreds = u128::from(users) * 10 / took.as_millis().max(1);

@@ -24,11 +24,8 @@ pub(crate) fn write(found: &Findings, order: &Order) -> String {
     let _ = write!(page, "\n## Targets\n\n| | target | found | limit, here | |\n|---|---|---|---|---|\n");
     for target in targets::of(found) {
         let verdict = if target.is_reached() { "reached" } else { "**not reached**" };
-        let _ = writeln!(
-            page,
-            "| {} | ≤ {} | {} | {} | {verdict} |",
-            target.what, target.bound, target.found, target.limit
-        );
+        let _ =
+            writeln!(page, "| {} | {} | {} | {} | {verdict} |", target.what, target.bound, target.found, target.limit);
     }
     ratios(&mut page, found);
     times(&mut page, &found.rows);

@@ -1,9 +1,12 @@
-//! Targets for the cost of a login.
+//! Targets for the cost of a login, and for administration with a fleet of users.
+
+use std::fmt;
 
 use crate::counts::Counts;
 use crate::entrant::Who;
 use crate::figures::{Median, thousands};
 use crate::findings::{Findings, row};
+use crate::fleet::{Fleet, each_second, rate};
 use crate::place::Medium;
 use crate::rounds::{How, Typed};
 
@@ -11,7 +14,7 @@ use crate::rounds::{How, Typed};
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) what: String,
-    pub(crate) bound: f64,
+    pub(crate) bound: Bound,
     pub(crate) value: f64,
     /// The value with its spread.
     pub(crate) found: String,
@@ -19,9 +22,28 @@ pub(crate) struct Target {
     pub(crate) limit: String,
 }
 
+/// What a measured value must be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bound {
+    AtMost(f64),
+    AtLeast(u32),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bound::AtMost(most) => write!(out, "≤ {most}"),
+            Bound::AtLeast(least) => write!(out, "≥ {}", thousands(u64::from(*least))),
+        }
+    }
+}
+
 impl Target {
     pub(crate) fn is_reached(&self) -> bool {
-        self.value <= self.bound
+        match self.bound {
+            Bound::AtMost(most) => self.value <= most,
+            Bound::AtLeast(least) => self.value >= f64::from(least),
+        }
     }
 }
 
@@ -36,7 +58,7 @@ pub(crate) fn of(found: &Findings) -> Vec<Target> {
     ];
     let ratio = |what: &str, bound, ratio: Median, limit: Option<Median>| Target {
         what: what.to_owned(),
-        bound,
+        bound: Bound::AtMost(bound),
         value: ratio.value,
         found: ratio.to_string(),
         limit: limit.map_or(String::new(), |limit| format!("{:.2}", limit.value)),
@@ -57,11 +79,36 @@ pub(crate) fn of(found: &Findings) -> Vec<Target> {
         let count = |what: &str, bound: f64, measure: fn(&Counts) -> i64| {
             let value = measure(ours) - measure(permit);
             let number = f64::from(i32::try_from(value).unwrap_or(i32::MAX));
+            let bound = Bound::AtMost(bound);
             Target { what: what.to_owned(), bound, value: number, found: value.to_string(), limit: String::new() }
         };
         targets.push(count("system calls beyond permit", 16.0, |it| i64::try_from(it.calls).unwrap_or(i64::MAX)));
         targets.push(count("flushes", 1.0, |it| i64::try_from(it.flushes).unwrap_or(i64::MAX)));
         targets.push(count("kilobytes resident beyond permit", 1024.0, |it| it.resident.max(it.left)));
     }
+    targets.extend(found.fleet.iter().flat_map(of_fleet));
     targets
+}
+
+/// Commands of an administrator, of the time that looking all users up takes by itself; and how fast users are imported.
+fn of_fleet(fleet: &Fleet) -> Vec<Target> {
+    let users = thousands(u64::from(fleet.users));
+    let lists = fleet.commands.iter().filter(|(command, _)| command.starts_with("list")).map(|(command, took)| {
+        let times = took.as_secs_f64() / fleet.looked_up.as_secs_f64();
+        Target {
+            what: format!("`admin {command}`, {users} users, of `getent`"),
+            bound: Bound::AtMost(2.0),
+            value: times,
+            found: format!("{times:.2}"),
+            limit: String::new(),
+        }
+    });
+    let import = Target {
+        what: format!("`admin import oath`, {users} users, disk, users a second"),
+        bound: Bound::AtLeast(5000),
+        value: rate(fleet.users, fleet.import),
+        found: each_second(fleet.users, fleet.import),
+        limit: String::new(),
+    };
+    lists.chain([import]).collect()
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod adopt;
+mod ahead;
 mod assign;
 mod break_glass;
 mod changes;

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{desk::Desk, machine, outcome::Outcome, pty::Pty, site::Site, users::TestUser};
-use std::{fs, process::Command};
+use std::{collections::HashMap, fs, process::Command};
 
 const CTRL_C: &str = "\u{3}";
 
@@ -21,7 +21,20 @@ fn calls(site: &Site, kind: &str, arguments: &[&str]) -> Vec<String> {
     command.args(["otp-enroll", "--config"]).arg(site.config()).arg("admin").args(arguments);
     command.output().unwrap();
     let trace = fs::read_to_string(trace.path()).unwrap();
-    trace.lines().filter(|line| !line.contains("+++")).map(str::to_owned).collect()
+    // A call of one thread may be begun on one line and end on another.
+    let (mut calls, mut begun) = (Vec::new(), HashMap::new());
+    for line in trace.lines().filter(|line| !line.contains("+++")) {
+        let thread = line.split(' ').next().unwrap();
+        if let Some(beginning) = line.strip_suffix("<unfinished ...>") {
+            begun.insert(thread, beginning.trim_end());
+        } else if line.contains(" resumed>") {
+            let (_, result) = line.rsplit_once("= ").unwrap();
+            calls.push(format!("{}) = {result}", begun.remove(thread).unwrap()));
+        } else {
+            calls.push(line.to_owned());
+        }
+    }
+    calls
 }
 
 /// A folder with a `getent` that names so many users, and does not come to an end.

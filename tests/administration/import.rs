@@ -416,7 +416,7 @@ fn a_file_is_told_alike_whether_it_is_read_where_it_stands_or_comes_by_standard_
 
 #[test]
 fn a_file_that_is_written_to_meanwhile_enrolls_nobody_whom_it_names_now() {
-    const COUNT: usize = 500;
+    const COUNT: usize = 2000;
     let (mut moving, crowd) = (Move::new(), Crowd::new(COUNT));
     let (seed, other) = (moving.seed(), moving.seed());
     let text = |seed: &str| crowd.names.iter().map(|name| format!("HOTP/T30 {name} - {seed}\n")).collect::<String>();
@@ -502,7 +502,7 @@ fn an_interrupted_import_has_each_user_whole_or_not_at_all_and_goes_on_when_it_i
 
 #[test]
 fn an_import_that_is_killed_again_and_again_has_each_user_whole_or_not_at_all() {
-    const COUNT: usize = 400;
+    const COUNT: usize = 4000; // some hundred are put in force together
     let (mut moving, crowd) = (Move::new(), Crowd::new(COUNT));
     let seed = moving.seed();
     moving.write(&crowd.names.iter().map(|name| format!("HOTP/T30 {name} - {seed}\n")).collect::<String>());

@@ -12,7 +12,7 @@ use crate::{
     syslog,
 };
 use serde_json::{Value, json};
-use std::process::Command;
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 /// A PAM host of root's lets somebody in by a code of the device.
 pub const LOGIN: Operation = Operation {
@@ -138,6 +138,37 @@ pub const ENROLLMENT: Operation = Operation {
     found: replaced,
     ..UNLOCK
 };
+
+/// Root imports a user of pam_oath, as one of many whose files are flushed together.
+pub const IMPORT: Operation = Operation {
+    program: |scene| {
+        let file = scene.trace_file().with_file_name("users.oath");
+        fs::write(&file, format!("HOTP/T30/6 {} - {}\n", scene.user.name, App::of(THEIRS).hex())).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut import = scene.site.admin_command();
+        import.args(["import", "oath"]).arg(file);
+        (import, false)
+    },
+    talk: |_, talk| {
+        let new = Some(Enrolled { app: App::of(THEIRS), recovery: Vec::new() });
+        let told = Told { new, ..Told::nothing() }.ended(talk.end());
+        Told { failed: told.failed && !told.outcome.out.contains("in force"), ..told }
+    },
+    found: |scene, told| {
+        if !scene.is_enrolled() {
+            return Ok(Standing::Before);
+        }
+        let next = told.new.as_ref().unwrap().app.code(1); // the one before may have been used elsewhere
+        match (scene.accepts(&next)?, scene.accepts(&next)?) {
+            (true, false) => Ok(Standing::After),
+            (next, again) => Err(format!("the next code is accepted: {next}, and once more: {again}")),
+        }
+    },
+    ..ENROLLMENT
+};
+
+/// The key of a device that pam_oath knows (RFC 6238, appendix B).
+const THEIRS: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
 /// Root gives a user another device.
 pub const RESET: Operation = Operation {
@@ -452,6 +483,7 @@ macro_rules! each_operation {
             an_unlock_by_root UNLOCK,
             a_removal_by_root FORGET,
             an_enrollment_by_root ENROLLMENT,
+            an_import_by_root IMPORT,
             a_change_of_device_by_root RESET,
             the_program_in_front_of_a_helper CHANGE_PHONES,
             an_enrollment_by_the_helper HELPER_ENROLLS,

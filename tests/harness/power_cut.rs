@@ -29,6 +29,8 @@ enum Event {
     FlushData(String),
     Flush(String),
     FlushNames,
+    /// All files, and all names.
+    FlushAll,
     Rename(String, String),
     Unlink(String),
     /// It said something to whoever listens.
@@ -100,6 +102,7 @@ fn event(line: &str, directory: &str, stdout: &str) -> Option<Event> {
         "ftruncate" => Some(Event::Truncate(own)),
         "fdatasync" => Some(Event::FlushData(own)),
         "fsync" if own.is_empty() => Some(Event::FlushNames),
+        "syncfs" if own.is_empty() => Some(Event::FlushAll),
         "fsync" => Some(Event::Flush(own)),
         "renameat" | "renameat2" => Some(Event::Rename(texts.next()?, texts.next()?)),
         "unlinkat" => Some(Event::Unlink(texts.next()?)),
@@ -172,6 +175,10 @@ impl Disk {
                 self.names = vec![names];
             }
             Event::FlushNames => self.names = vec![names],
+            Event::FlushAll => {
+                self.inodes.iter_mut().for_each(|inode| inode.flushed.clone_from(&inode.now));
+                self.names = vec![names];
+            }
             Event::Say => {}
         }
     }
@@ -273,6 +280,13 @@ mod tests {
                      fsync(4</s/a>) = 0\nwrite(1<pipe:[1]>, \"x\", 1) = 1\n";
         // Nothing; made or not; also empty, or zeros, or whole; whole; renamed or not; renamed; said.
         assert_eq!(images(trace, &[("a", b"old")]), [1, 2, 4, 1, 2, 1, 1]);
+    }
+
+    #[test]
+    fn one_call_flushes_all_files_and_names() {
+        let trace = "openat(3</s>, \"b\", O_RDWR|O_CREAT|O_EXCL, 0600) = 4</s/b>\nwrite(4</s/b>, \"new\\n\", 4) = 4\n\
+                     syncfs(5</s>) = 0\nwrite(1<pipe:[1]>, \"x\", 1) = 1\n";
+        assert_eq!(images(trace, &[("a", b"old")]), [1, 2, 4, 1, 1]);
     }
 
     #[test]

@@ -52,6 +52,7 @@ pam_otp_tests::each_operation! {
     an_unlock_by_root UNLOCK,
     a_removal_by_root FORGET,
     an_enrollment_by_root ENROLLMENT,
+    an_import_by_root IMPORT,
     a_change_of_device_by_root RESET,
     an_enrollment_by_the_helper HELPER_ENROLLS,
     an_enrollment_by_the_helper_of_root HELPER_OF_ROOT_ENROLLS,

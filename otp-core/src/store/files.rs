@@ -15,6 +15,7 @@ pub(crate) mod confinement;
 mod create_state;
 mod fence;
 mod file_names;
+pub mod first_records;
 pub mod identity;
 mod list;
 pub mod on_demand;

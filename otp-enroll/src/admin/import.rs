@@ -7,6 +7,7 @@ mod entries;
 mod homes;
 mod report;
 mod shelf;
+mod together;
 mod tokens;
 pub(super) mod workers;
 
@@ -85,7 +86,7 @@ pub(super) fn import(file: &ImportedFile, site: &Site, store: &FileStore, output
             }
             let homes = Homes { users, from, if_any: *all, windows };
             let engine = Engine { store, others: others(how, Others::Refuse), dry_run: how.dry_run };
-            engine.enroll(&homes, output)?.close(0, OF_HOMES, output)
+            together::enroll(&engine, &homes, output)?.close(0, OF_HOMES, output)
         }
         ImportedFile::Pskc { tokens, options, rest, how } => {
             let rejects = rest.rejects.as_deref();
@@ -173,7 +174,7 @@ fn of_file(
     if asks_first(how) {
         output.confirm(REPLACE)?;
     }
-    let tally = Engine { store, others, dry_run: how.dry_run }.enroll(&entries, output)?;
+    let tally = together::enroll(&Engine { store, others, dry_run: how.dry_run }, &entries, output)?;
     let is_whole = faults.is_empty() && tally.not_done.is_empty();
     if let Some(rejects) = rejects.filter(|_| !how.dry_run && !is_whole) {
         let is_done = |place: &usize| tally.not_done.binary_search(place).is_err();

@@ -16,6 +16,7 @@ use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
 
 use super::accounts::{self, Names, Shell};
+use super::ahead;
 use super::fleet_users::{FleetUsers, Found};
 use super::foreseen::{Outcome, at_fault, foresee};
 use super::known_user::KnownUser;
@@ -45,13 +46,15 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
     Listing::of(output, |listing| {
         let mut progress = Progress::new("reading records", stems.len(), output);
         let mut has_heading = false;
-        for stem in &stems {
+        let status = |stem: &String| {
+            let (_, record) = read_of(store, stem)?;
+            Ok(record.filter(|record| !record.is_blank()).map(|record| Status::of(&record, limits, now)))
+        };
+        ahead::each(&stems, status, |stem, status: Result<Option<Status>, CoreError>| {
             progress.step();
-            let record = match read_of(store, stem) {
-                Ok((_, record)) => match record.filter(|record| !record.is_blank()) {
-                    Some(record) => Ok(record),
-                    None => continue,
-                },
+            let status = match status {
+                Ok(None) => return Ok(()),
+                Ok(Some(status)) => Ok(status),
                 // The fault is not in this record, and the others would have it too.
                 Err(error @ (CoreError::Names { .. } | CoreError::NoAnswer { .. })) => return Err(error.into()),
                 Err(error) => Err(error),
@@ -60,18 +63,15 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
                 progress.clear();
                 listing.heading(&heading(width))?;
             }
-            match record {
-                Ok(record) => {
-                    let status = Status::of(&record, limits, now);
-                    listing.result(&mut progress, &status, || line(&status, width))?;
-                }
+            match status {
+                Ok(status) => listing.result(&mut progress, &status, || line(&status, width)),
                 Err(error) => {
                     faults = faults.saturating_add(1);
                     let unusable = Unusable { file: stem, error: error.to_string(), hint: error.hint() };
-                    listing.result(&mut progress, &unusable, || format!("{stem:<width$}  unusable: {error}"))?;
+                    listing.result(&mut progress, &unusable, || format!("{stem:<width$}  unusable: {error}"))
                 }
             }
-        }
+        })?;
         progress.clear();
         if !has_heading {
             listing.advise("No user has set up a second factor.")?;
@@ -184,15 +184,13 @@ pub(super) fn without_device(
     Listing::of(output, |listing| {
         listing.heading(&format!("{:<width$}  A LOGIN THROUGH {service} IS", "USER"))?;
         let mut progress = Progress::new("asking the policy", names.len(), output);
-        for name in &names {
+        let read = |name: &String| read_without(site, store, name, shell, seen);
+        ahead::each(&names, read, |_, read| {
             progress.step();
-            let stem = UserName::parse(name).map(|name| name.file_stem());
-            if stem.is_some_and(|stem| seen.binary_search(&stem).is_ok()) {
-                continue;
-            }
-            let Some(account) = accounts::person(name, shell)? else { continue };
-            let user = account.name.as_str();
-            match without(site, store, fleet, &account, &place, now)? {
+            let Some(person) = read? else { return Ok(()) };
+            let name = person.account.name.clone();
+            let user = name.as_str();
+            match without(site, store, fleet, person, &place, now)? {
                 Without::HasDevice => {}
                 Without::Foreseen(outcome) => {
                     let outcome = outcome.if_offered(offered);
@@ -207,10 +205,39 @@ pub(super) fn without_device(
                         .result(&mut progress, &unusable, || format!("{user:<width$}  unusable: {}", unusable.error))?;
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     })?;
     if faults == 0 { Ok(()) } else { Err(CliError::Unusable(faults)) }
+}
+
+/// A person who may have no device.
+struct Person {
+    account: Account,
+    /// What this host has of it; `None` if its record is the fleet's.
+    record: Option<Result<Option<Record>, CoreError>>,
+}
+
+/// Looks a name up; `None` if it is no person's, or that of a user who has a device by what this host has.
+fn read_without(
+    site: &Site,
+    store: &FileStore,
+    name: &str,
+    shell: Shell,
+    seen: &[String],
+) -> Result<Option<Person>, CoreError> {
+    let stem = UserName::parse(name).map(|name| name.file_stem());
+    if stem.is_some_and(|stem| seen.binary_search(&stem).is_ok()) {
+        return Ok(None);
+    }
+    let Some(account) = accounts::person(name, shell)? else { return Ok(None) };
+    if site.config.is_of_fleet(account.name.as_str()) {
+        return Ok(Some(Person { account, record: None }));
+    }
+    match store.read(&account) {
+        Ok(Some(record)) if record.is_enrolled() => Ok(None),
+        record => Ok(Some(Person { account, record: Some(record.map_err(CoreError::from)) })),
+    }
 }
 
 /// What there is to list of a user.
@@ -224,29 +251,25 @@ enum Without {
     },
 }
 
-/// Of a user whose record the fleet keeps, it is `fleet` that knows.
+/// Of a user whose record is not this host's, it is `fleet` that knows.
 fn without(
     site: &Site,
     store: &FileStore,
     fleet: &FleetUsers,
-    account: &Account,
+    Person { account, record }: Person,
     place: &LoginContext,
     now: UnixTime,
 ) -> Result<Without, CliError> {
-    let known = if site.config.is_of_fleet(account.name.as_str()) {
-        match fleet.find(site, account, place)? {
+    let known = match record {
+        Some(Ok(record)) => KnownUser::of_record(site, record.as_ref(), place, now),
+        Some(Err(error)) => return unusable(site, error),
+        None => match fleet.find(site, &account, place)? {
             Found::HasDevice => return Ok(Without::HasDevice),
             Found::HasNone(known) => known,
             Found::Unusable { error, hint } => return Ok(Without::Unusable { error, hint }),
-        }
-    } else {
-        match store.read(account).map_err(CoreError::from) {
-            Ok(Some(record)) if record.is_enrolled() => return Ok(Without::HasDevice),
-            Ok(record) => KnownUser::of_record(site, record.as_ref(), place, now),
-            Err(error) => return unusable(site, error),
-        }
+        },
     };
-    match foresee(site, store, account, &known, place, now) {
+    match foresee(site, store, &account, &known, place, now) {
         Ok(foreseen) => Ok(Without::Foreseen(foreseen.outcome)),
         Err(error) => unusable(site, error),
     }

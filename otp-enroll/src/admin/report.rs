@@ -9,6 +9,7 @@ use otp_core::value::user::Account;
 use serde::Serialize;
 
 use super::accounts::Names;
+use super::ahead;
 use super::list::{self, LineOfService};
 use crate::error::CliError;
 use crate::language;
@@ -45,21 +46,25 @@ pub(super) fn report(
         listing.heading("Logins that would have been refused, the last one of each user:")?;
         let stems = list::stems(store, output)?;
         let mut progress = Progress::new("reading records", stems.len(), output);
-        for stem in stems {
-            progress.step();
-            let Told { has_device, unenforced } = told(store, &stem)?;
-            if let Some((account, Unenforced { at, why })) = unenforced {
-                let (user, at) = (account.name.as_str(), at.to_string());
-                let refused = WouldHaveBeenRefused { user, at, why: &why };
-                listing.result(&mut progress, &refused, || {
-                    format!("{user:<24}  {}  {why}", language::moment(&refused.at))
-                })?;
-            }
-            if has_device {
-                with_device.push(stem);
-            }
-        }
-        Ok(())
+        ahead::each(
+            &stems,
+            |stem| told(store, stem),
+            |stem, told| {
+                progress.step();
+                let Told { has_device, unenforced } = told?;
+                if let Some((account, Unenforced { at, why })) = unenforced {
+                    let (user, at) = (account.name.as_str(), at.to_string());
+                    let refused = WouldHaveBeenRefused { user, at, why: &why };
+                    listing.result(&mut progress, &refused, || {
+                        format!("{user:<24}  {}  {why}", language::moment(&refused.at))
+                    })?;
+                }
+                if has_device {
+                    with_device.push(stem.clone());
+                }
+                Ok(())
+            },
+        )
     })?;
     if output.is_advising() {
         let heading = format!("\nUsers without a device, and what a login through {service} would be:");

@@ -27,8 +27,13 @@ const LARGEST: usize = 1 << 16;
 const MOST_TRIES: u8 = 10;
 
 /// No user's file name starts with a dot.
-fn index_of(uid: u32) -> String {
+pub(super) fn index_of(uid: u32) -> String {
     format!(".uid-{uid}")
+}
+
+/// What a file says of an account.
+pub(super) fn entry_of(account: &Account) -> Vec<u8> {
+    [account.name.as_str().as_bytes(), b"\0"].concat()
 }
 
 impl FileStore {
@@ -84,7 +89,7 @@ impl FileStore {
     /// removes it, and the helper, which cannot, does without.
     pub fn enter(&self, account: &Account) -> Result<(), StoreError> {
         let name = index_of(account.uid);
-        let entry = [account.name.as_str().as_bytes(), b"\0"].concat();
+        let entry = entry_of(account);
         for _ in 0..MOST_TRIES {
             if let Some(file) = self.open_index(&name, account.uid, OFlag::O_RDWR | OFlag::O_APPEND)? {
                 if self.names_in(&file, &name)?.contains(&account.name) {

@@ -8,14 +8,17 @@ const ASIDE: &str = ".aside-";
 
 /// The two permanent names, and those of files that exist only during an enrollment.
 pub(super) struct Names {
-    stem: String,
+    pub(super) stem: String,
     pub(super) credentials: String,
     pub(super) state: String,
 }
 
 impl Names {
     pub(super) fn of(account: &Account) -> Self {
-        let stem = account.name.file_stem();
+        Self::of_stem(account.name.file_stem())
+    }
+
+    pub(super) fn of_stem(stem: String) -> Self {
         let [credentials, state] = [".toml", ".state"].map(|suffix| [stem.as_str(), suffix].concat());
         Self { stem, credentials, state }
     }

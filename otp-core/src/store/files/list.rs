@@ -19,19 +19,29 @@ impl FileStore {
     }
 
     /// Stems of states of an enrollment whose credentials are not there, sorted: they were lost, or removed by hand. Without
-    /// them no login asks for a code.
+    /// them no login asks for a code. An enrollment that is not finished, or was cut off, has lost none.
     pub fn states_alone(&self) -> Result<Vec<String>, StoreError> {
         let mut alone = Vec::new();
         for stem in self.stems_of(".state", || ())? {
-            let name = format!("{stem}.state");
-            if self.inode(&format!("{stem}.toml"))?.is_none()
-                && let Ok(Some((file, _))) = self.open_trusted(&name, None)
-                && self.read_slots(&file, &name)?.highest() > 0
+            let names = Names::of_stem(stem);
+            if self.inode(&names.credentials)?.is_none()
+                && let Ok(Some((file, metadata))) = self.open_trusted(&names.state, None)
+                && self.read_slots(&file, &names.state)?.highest() > 0
+                && !self.is_any_there(&names.incoming_with(metadata.ino()))?
             {
-                alone.push(stem);
+                alone.push(names.stem);
             }
         }
         Ok(alone)
+    }
+
+    fn is_any_there(&self, names: &[String]) -> Result<bool, StoreError> {
+        for name in names {
+            if self.inode(name)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What precedes this ending in the names of files. No other function lists the directory.

@@ -4,6 +4,7 @@ mod adopt;
 mod by_uid;
 mod crashes;
 mod fence;
+mod first_records;
 mod hostile;
 mod identity;
 mod looks;

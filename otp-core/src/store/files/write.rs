@@ -1,7 +1,7 @@
 //! Write, fsync and unlink.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use nix::errno::Errno;
@@ -101,22 +101,8 @@ impl FileStore {
     }
 
     /// Gives an empty file to its user, then writes and flushes it.
-    pub(super) fn fill(
-        &self,
-        mut file: &File,
-        name: &str,
-        account: &Account,
-        contents: &[u8],
-    ) -> Result<(), StoreError> {
-        let written = (|| {
-            fchmod(file, Mode::S_IRUSR | Mode::S_IWUSR)?;
-            if geteuid().is_root() {
-                fchown(file, Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)))?;
-            }
-            file.write_all(contents)?;
-            file.sync_all()
-        })();
-        written.map_err(|error| {
+    pub(super) fn fill(&self, file: &File, name: &str, account: &Account, contents: &[u8]) -> Result<(), StoreError> {
+        give_and_write(file, account, contents).and_then(|()| file.sync_all()).map_err(|error| {
             // Best effort: the name is removed before its next use in any case.
             let _ = self.unlink(name);
             self.failed("write", name, error)
@@ -192,4 +178,13 @@ impl FileStore {
         };
         self.discard(name).map(|_| ())
     }
+}
+
+/// Gives an empty file to its user, then writes it. It is not flushed.
+pub(super) fn give_and_write(mut file: &File, account: &Account, contents: &[u8]) -> io::Result<()> {
+    fchmod(file, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    if geteuid().is_root() {
+        fchown(file, Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)))?;
+    }
+    file.write_all(contents)
 }

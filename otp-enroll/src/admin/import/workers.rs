@@ -1,6 +1,9 @@
 //! Runs the import on 16 threads: one journal commit then serves many fsyncs.
 
 use std::collections::BTreeMap;
+use std::iter;
+use std::ops::Range;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -40,6 +43,40 @@ pub(crate) fn each<T: Send>(
             }
         }
     });
+}
+
+/// The same for some places that are told together: what came of each, in their order. Where there is one place, it is this
+/// thread that acts.
+pub(super) fn until<T: Send>(stop: &AtomicBool, places: Range<usize>, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let (next, end) = (&AtomicUsize::new(places.start), places.end);
+    let work = || {
+        let mut done = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            if place >= end {
+                break;
+            }
+            done.push((place, act(place)));
+        }
+        done
+    };
+    let mut done = match places.len().min(WORKERS) {
+        0 => Vec::new(),
+        1 => work(),
+        workers => thread::scope(|scope| {
+            let working: Vec<_> = iter::repeat_with(|| scope.spawn(work)).take(workers).collect();
+            let ended = working.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            ended.flatten().collect()
+        }),
+    };
+    done.sort_unstable_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// The same for all items of a list.
+pub(super) fn all<I: Sync, T: Send>(items: &[I], act: impl Fn(&I) -> T + Sync) -> Vec<T> {
+    let done = until(&AtomicBool::new(false), 0..items.len(), |place| items.get(place).map(&act));
+    done.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

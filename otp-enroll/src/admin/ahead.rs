@@ -1,0 +1,87 @@
+//! What a long answer is made of, read on several threads, a little ahead of the one that tells it in its order.
+
+use std::sync::mpsc;
+use std::thread;
+
+/// Threads. Most of them wait, for the disk or for a directory service.
+const READERS: usize = 16;
+
+/// Items that a thread reads before it hands them over: to wake another thread takes longer than to read one.
+const BATCH: usize = 64;
+
+/// Calls `read` for each item, and `tell` with each result, in this thread and in the order of the items. After an error of
+/// `tell` nothing more is begun, and it is returned.
+pub(super) fn each<I: Sync, T: Send, E>(
+    items: &[I],
+    read: impl Fn(&I) -> T + Sync,
+    mut tell: impl FnMut(&I, T) -> Result<(), E>,
+) -> Result<(), E> {
+    let read = &read;
+    thread::scope(|scope| {
+        let begin = |first| {
+            // One batch waits to be told while the next one is read.
+            let (hand, handed) = mpsc::sync_channel(1);
+            scope.spawn(move || {
+                for batch in items.chunks(BATCH).skip(first).step_by(READERS) {
+                    if hand.send(batch.iter().map(read).collect::<Vec<T>>()).is_err() {
+                        break;
+                    }
+                }
+            });
+            handed
+        };
+        let readers: Vec<_> = (0..READERS.min(items.len().div_ceil(BATCH))).map(begin).collect();
+        for (batch, handed) in items.chunks(BATCH).zip(readers.iter().cycle()) {
+            let Ok(results) = handed.recv() else { break }; // its thread panicked, and so will this one
+            for (item, result) in batch.iter().zip(results) {
+                tell(item, result)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn everything_is_read_once_and_told_in_order() {
+        for count in [0, 1, BATCH - 1, BATCH, BATCH + 1, BATCH * READERS, BATCH * READERS * 3 + 5] {
+            let items: Vec<usize> = (0..count).collect();
+            let (mut told, begun) = (Vec::new(), AtomicUsize::new(0));
+            let read = |item: &usize| {
+                begun.fetch_add(1, Ordering::Relaxed);
+                if item.is_multiple_of(7) {
+                    thread::yield_now();
+                }
+                item * 2
+            };
+            let tell = |item: &usize, result| {
+                assert_eq!(result, item * 2);
+                told.push(*item);
+                Ok::<_, ()>(())
+            };
+            each(&items, read, tell).unwrap();
+            assert_eq!((told, begun.into_inner()), (items, count));
+        }
+    }
+
+    #[test]
+    fn after_an_error_little_more_is_read_and_nothing_is_told() {
+        let (items, begun) = (vec![(); 100_000], AtomicUsize::new(0));
+        let mut told = 0;
+        let tell = |(): &(), ()| {
+            told += 1;
+            if told == 3 { Err("closed") } else { Ok(()) }
+        };
+        let read = |(): &()| {
+            begun.fetch_add(1, Ordering::Relaxed);
+        };
+        assert_eq!(each(&items, read, tell), Err("closed"));
+        assert_eq!(told, 3);
+        assert!(begun.into_inner() <= READERS * BATCH * 4);
+    }
+}
