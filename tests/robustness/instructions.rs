@@ -7,14 +7,18 @@
 )]
 
 use pam_otp_tests::{
-    conversation::Talk, desk::Desk, hardware_token::HardwareToken, outcome::Outcome, service::Service, site::overwrite,
-    users::FewUsers,
+    conversation::Talk, desk::Desk, hardware_token::HardwareToken, machine, outcome::Outcome, service::Service,
+    site::overwrite, users::FewUsers,
 };
 use std::{fs, process::Command};
 
 /// Of one further login in a process, beyond what pam_permit alone takes there: 188,300, and a tenth more than that. The window
 /// of the tests has seven times the codes of the one that is shipped.
 const MOST: u64 = 207_000;
+
+/// Of a login in a new process, as sshd and sudo have it, with the configuration as it is shipped: beyond what pam_permit alone takes
+/// there, the loader's work for the module included.
+const MOST_OF_A_NEW_PROCESS: u64 = 1;
 
 /// Of a login of a user with eight devices: half more than the 268,706 of a login when a user had one device and no more. It takes
 /// 383,300 of them, and a user with one device 218,100. Of the 23,600 for each further device, 11,200 are the eight blocks of its
@@ -61,6 +65,23 @@ fn a_login_computes_no_more_than_it_has_to() {
     assert!(without < with, "{without} instructions without the module, {with} with it");
     let beyond = with - without;
     assert!(beyond <= MOST, "{beyond} instructions beyond pam_permit; at most {MOST}");
+}
+
+#[test]
+fn nor_does_a_login_in_a_new_process() {
+    let desk = Desk::new("");
+    let shipped = fs::read_to_string(machine::source("config/pam_otp.toml")).unwrap();
+    let place = format!("\nstate_directory = \"{}\"\n", desk.site.state().display());
+    desk.site.write(&shipped.replace("\n#state_directory = \"/var/lib/pam_otp\"\n", &place));
+    let code = [desk.phone.code(0)];
+    let with = instructions(&desk.service, &desk.user.name, &code);
+    desk.service.set("auth required pam_permit.so");
+    let without = instructions(&desk.service, &desk.user.name, &code);
+    let beyond = with.checked_sub(without).unwrap();
+    assert!(
+        beyond <= MOST_OF_A_NEW_PROCESS,
+        "{beyond} instructions beyond pam_permit; at most {MOST_OF_A_NEW_PROCESS}"
+    );
 }
 
 /// Those of a login after the first at a desk with the window as it is shipped. The state is put back: this window has too few
