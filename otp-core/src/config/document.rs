@@ -270,7 +270,7 @@ impl<'t> Reader<'t> {
             Value::Table(table) if !is_of_list && table.made == Made::OnTheWay => table.made = Made::ByHeading,
             // What stands below it is read, too, for its own faults.
             Value::Table(table) if !is_of_list && table.made == Made::ByHeading => {
-                self.faults.push(last.is_there_twice())
+                self.faults.push(last.is_there_twice());
             }
             Value::Text(_) | Value::Bare(_) | Value::List { .. } | Value::Table(_) => return Err(taken()),
         }
