@@ -20,6 +20,9 @@ use crate::ui::output::Output;
 /// Users in a group. Each has a file open until the group is in force; twice as many are not faster.
 const GROUP: usize = 256;
 
+/// Threads that look users up. More of them disturb each other, and the one that writes, more than they help.
+const LOOK_UPS: usize = 4;
+
 /// How far a place has come.
 enum Stage {
     Answered(Result<Answer, CoreError>),
@@ -48,7 +51,7 @@ fn in_groups(
     let count = entries.count();
     let mut telling = Telling::begin(count, false, output)?;
     let stop = telling.stop;
-    // Looked up on many threads, since each look-up may wait; written on one, since a directory is changed by one at a time.
+    // Looked up on some threads, since each look-up may wait; written on one, since a directory is changed by one at a time.
     let look_up = |place| (place, engine.candidate(entries, place, shelf));
     let write = |(place, (named, candidate)): (usize, (Named, Result<Candidate, _>))| {
         let stage = match candidate {
@@ -61,7 +64,7 @@ fn in_groups(
         (place, named, stage)
     };
     let group = |start: usize| -> Vec<_> {
-        let found = workers::until(stop, start..count.min(start.saturating_add(GROUP)), look_up);
+        let found = workers::until(stop, LOOK_UPS, start..count.min(start.saturating_add(GROUP)), look_up);
         found.into_iter().map(write).collect()
     };
     let mut written = group(0);

@@ -45,9 +45,14 @@ pub(crate) fn each<T: Send>(
     });
 }
 
-/// The same for some places that are told together: what came of each, in their order. Where there is one place, it is this
-/// thread that acts.
-pub(super) fn until<T: Send>(stop: &AtomicBool, places: Range<usize>, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
+/// The same on so many threads, for some places that are told together: what came of each, in their order. Where there is one
+/// place, it is this thread that acts.
+pub(super) fn until<T: Send>(
+    stop: &AtomicBool,
+    workers: usize,
+    places: Range<usize>,
+    act: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
     let (next, end) = (&AtomicUsize::new(places.start), places.end);
     let work = || {
         let mut done = Vec::new();
@@ -60,7 +65,7 @@ pub(super) fn until<T: Send>(stop: &AtomicBool, places: Range<usize>, act: impl 
         }
         done
     };
-    let mut done = match places.len().min(WORKERS) {
+    let mut done = match places.len().min(workers) {
         0 => Vec::new(),
         1 => work(),
         workers => thread::scope(|scope| {
@@ -75,7 +80,7 @@ pub(super) fn until<T: Send>(stop: &AtomicBool, places: Range<usize>, act: impl 
 
 /// The same for all items of a list.
 pub(super) fn all<I: Sync, T: Send>(items: &[I], act: impl Fn(&I) -> T + Sync) -> Vec<T> {
-    let done = until(&AtomicBool::new(false), 0..items.len(), |place| items.get(place).map(&act));
+    let done = until(&AtomicBool::new(false), WORKERS, 0..items.len(), |place| items.get(place).map(&act));
     done.into_iter().flatten().collect()
 }
 
