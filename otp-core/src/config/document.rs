@@ -72,7 +72,11 @@ pub(super) fn read(text: &str) -> (Table<'_>, Vec<Fault>) {
     let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1, faults: Vec::new() };
     let mut root = Table::made(Made::ByHeading);
     let mut heading = Some(Vec::new());
-    while !reader.rest.is_empty() {
+    loop {
+        reader.skip_lines();
+        if reader.rest.is_empty() {
+            break;
+        }
         if let Err(fault) = reader.line_of(&mut root, &mut heading) {
             reader.faults.push(fault);
             reader.skip_line();
@@ -190,13 +194,14 @@ impl<'t> Reader<'t> {
     }
 
     fn skip_blanks(&mut self) {
-        let blanks = self.rest.bytes().take_while(|letter| matches!(letter, b' ' | b'\t')).count();
-        self.take(blanks);
+        while let Some(after) = self.rest.strip_prefix([' ', '\t']) {
+            self.rest = after;
+        }
     }
 
     fn skip_comment(&mut self) {
         if self.rest.starts_with('#') {
-            self.take(before_control(self.rest.as_bytes()));
+            self.rest = self.rest.get(before_control(self.rest.as_bytes())..).unwrap_or_default();
         }
     }
 
@@ -218,14 +223,13 @@ impl<'t> Reader<'t> {
         self.takes_line_end();
     }
 
-    /// Reads one line, or more if a value goes on. `heading` is `None` behind one that cannot be read: whose its keys are is not
+    /// Reads a line that has something, or more if a value goes on. `heading` is `None` behind one that cannot be read: whose its keys are is not
     /// known, so they are no one's.
     fn line_of(&mut self, root: &mut Table<'t>, heading: &mut Option<Vec<Key<'t>>>) -> Result<(), Fault> {
-        self.skip_blanks();
         if self.rest.starts_with('[') {
             *heading = None;
             *heading = Some(self.heading(root)?);
-        } else if !self.rest.is_empty() && !self.rest.starts_with(['#', '\n', '\r']) {
+        } else if !self.rest.starts_with(is_control) {
             let mut nobodys = Table::made(Made::ByHeading);
             let table = heading.as_ref().and_then(|heading| root.at(heading));
             self.pair(table.unwrap_or(&mut nobodys), 0)?;
@@ -493,28 +497,33 @@ impl<'t> Reader<'t> {
 ///
 /// Most of a configuration is comments, and this is how they are read, so it looks at eight bytes at a time.
 fn before_control(bytes: &[u8]) -> usize {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let (words, rest) = bytes.as_chunks::<8>();
     let mut before = 0usize;
-    let ends = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
-    for word in words {
-        let of_word = u64::from_le_bytes(*word);
-        let is_delete = of_word ^ (EACH.wrapping_mul(0x7f));
-        // The high bit of a byte is set if it is below 0x20, or 0x7f: never missed, and never set without one in the word.
-        let low = of_word.wrapping_sub(EACH.wrapping_mul(0x20)) & !of_word;
-        let delete = is_delete.wrapping_sub(EACH) & !is_delete;
-        let found = (low | delete) & EACH.wrapping_mul(0x80);
-        if found != 0 {
-            // The lowest is right, and may be a tab.
-            let at = usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
-            let is_tab = word.get(at) == Some(&b'\t');
-            if let Some(at) = if is_tab { word.iter().position(ends) } else { Some(at) } {
-                return before.saturating_add(at);
-            }
+    loop {
+        let rest = bytes.get(before..).unwrap_or_default();
+        let (words, tail) = rest.as_chunks::<8>();
+        let Some((skipped, low)) = words.iter().map(lowest_control).enumerate().find(|(_, low)| *low < 8) else {
+            let ends = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+            let tail_ends = tail.iter().position(ends).unwrap_or(tail.len());
+            return bytes.len().saturating_sub(tail.len()).saturating_add(tail_ends);
+        };
+        before = before.saturating_add(skipped.saturating_mul(8)).saturating_add(low);
+        if bytes.get(before) != Some(&b'\t') {
+            return before;
         }
-        before = before.saturating_add(8);
+        before = before.saturating_add(1);
     }
-    before.saturating_add(rest.iter().position(ends).unwrap_or(rest.len()))
+}
+
+/// Where the first control character of eight bytes is; 8 if there is none.
+fn lowest_control(word: &[u8; 8]) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(*word);
+    let is_delete = word ^ EACH.wrapping_mul(0x7f);
+    // The high bit of a byte is set if it is below 0x20, or 0x7f: never missed. What is set wrongly is above one that is right.
+    let low = word.wrapping_sub(EACH.wrapping_mul(0x20)) & !word;
+    let delete = is_delete.wrapping_sub(EACH) & !is_delete;
+    let found = (low | delete) & EACH.wrapping_mul(0x80);
+    usize::try_from(found.trailing_zeros() / 8).unwrap_or(8)
 }
 
 /// Whether a word is a whole number, perhaps with a sign.
