@@ -237,7 +237,7 @@ fn the_guide_offers_a_name_and_shows_no_recovery_codes() {
     let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)).unwrap();
     let app = App::scan(&uri);
     terminal.send_line(&app.wrong());
-    terminal.wait_for_screen("That code is not correct");
+    terminal.wait_for_question("That code is not correct", CODE);
     terminal.send_line(&app.previous_code());
     assert!(terminal.wait().success());
     let end = terminal.screen();

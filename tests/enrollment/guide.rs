@@ -57,7 +57,7 @@ fn the_guide_speaks_french_in_a_french_locale() {
     let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)).unwrap();
     let app = App::scan(&uri);
     terminal.send_line(&app.wrong());
-    terminal.wait_for_screen("! Ce code n'est pas correct. Attendez le suivant");
+    terminal.wait_for_question("! Ce code n'est pas correct. Attendez le suivant", "Code que l'application affiche :");
     terminal.send_line(&app.previous_code());
     terminal.wait_for_screen("Enregistrer dans un fichier (ou seulement Entrée)");
     terminal.send_line("");

@@ -164,6 +164,22 @@ impl Terminal {
             .unwrap_or_else(|| panic!("no {text:?} on the screen, but\n{}", self.screen()))
     }
 
+    /// Waits until the screen has `text` and the cursor stands behind `question`. What is typed before that is thrown away, as a
+    /// question is asked.
+    ///
+    /// # Panics
+    /// When that does not come.
+    pub fn wait_for_question(&self, text: &str, question: &str) {
+        let asks = |screen: &vt100::Screen| {
+            let (row, _) = screen.cursor_position();
+            let line = screen.rows(0, screen.size().1).nth(row.into()).unwrap_or_default();
+            let line = line.replace(['\u{a0}', '\u{202f}'], " ");
+            screen.contents().contains(text) && line.trim_end() == question.trim_end()
+        };
+        machine::wait(PATIENCE, || self.with_screen(asks).then_some(()))
+            .unwrap_or_else(|| panic!("no {text:?} before {question:?} on the screen, but\n{}", self.screen()));
+    }
+
     /// Types `text`; control characters do what they do on a keyboard (`\u{3}` is Ctrl-C).
     pub fn send(&mut self, text: impl AsRef<[u8]>) {
         let _ = self.master.write_all(text.as_ref()); // a program that has gone shows in its status
