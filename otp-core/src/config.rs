@@ -199,9 +199,9 @@ const SECOND_FACTORS: &str = "\"required\", \"enroll\", \"optional\" or \"skip\"
 impl Policy {
     fn read(&mut self, policy: &mut Section<'_>) {
         self.terms.read(policy);
-        policy.sections("rule", |table, line| {
+        policy.sections("rule", |table| {
             let before = table.errors();
-            let mut rule = Rule::read(table, line);
+            let mut rule = Rule::read(table);
             if table.errors() > before {
                 // It may cover more than was meant, or less. In its place stands one that covers no other and has its number.
                 rule = Rule { user: Some(String::new()), ..Rule::default() };
@@ -241,8 +241,8 @@ impl Terms {
 impl Rule {
     /// A rule without `second_factor` or without a condition is an error: the administrator meant something else. So is a
     /// name that nothing can have.
-    fn read(table: &mut Section<'_>, line: usize) -> Self {
-        let mut rule = Self { line, ..Self::default() };
+    fn read(table: &mut Section<'_>) -> Self {
+        let mut rule = Self { line: table.line(), ..Self::default() };
         type Check = fn(&str) -> Option<String>;
         let names: [(_, _, Check); 4] = [
             ("user", &mut rule.user, rule_names::of_users),

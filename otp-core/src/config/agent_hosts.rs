@@ -33,8 +33,8 @@ pub fn read(path: &Path, text: &str) -> (Vec<AgentHost>, Vec<ConfigError>) {
     let (mut hosts, errors) = (Vec::new(), RefCell::default());
     let source = Source { path, text, errors: &errors };
     source.section(&source.document()).section("agent", |agent| {
-        agent.sections("host", |table, line| {
-            let host = AgentHost::read(table, line);
+        agent.sections("host", |table| {
+            let host = AgentHost::read(table);
             if hosts.iter().any(|earlier: &AgentHost| earlier.user == host.user) {
                 table.reject("user", "named once: another [[agent.host]] has it");
             }
@@ -45,10 +45,10 @@ pub fn read(path: &Path, text: &str) -> (Vec<AgentHost>, Vec<ConfigError>) {
 }
 
 impl AgentHost {
-    fn read(table: &mut Section<'_>, line: usize) -> Self {
+    fn read(table: &mut Section<'_>) -> Self {
         let wrong = Budget { most: 20, within: Seconds(600) };
         let (user, services, groups, users) = (String::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut host = Self { user, services, groups, users, wrong, line };
+        let mut host = Self { user, services, groups, users, wrong, line: table.line() };
         table.set("user", &mut host.user, "a name of 1 to 255 characters", |value| value.text(255));
         if host.user == "root" {
             table.reject("user", "another account than root, which may ask about all users");

@@ -205,7 +205,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Skips blanks, line ends and comments, as they may be between the values of a list.
+    /// Skips blanks, line ends and comments: before a line that has something, and between the values of a list.
     fn skip_lines(&mut self) {
         loop {
             self.skip_blanks();
@@ -223,16 +223,16 @@ impl<'t> Reader<'t> {
         self.takes_line_end();
     }
 
-    /// Reads a line that has something, or more if a value goes on. `heading` is `None` behind one that cannot be read: whose its keys are is not
-    /// known, so they are no one's.
+    /// Reads a line that has something, or more if a value goes on. `heading` is `None` after a heading that cannot be read: the keys
+    /// below it are read for their faults, and kept in no table.
     fn line_of(&mut self, root: &mut Table<'t>, heading: &mut Option<Vec<Key<'t>>>) -> Result<(), Fault> {
         if self.rest.starts_with('[') {
             *heading = None;
             *heading = Some(self.heading(root)?);
         } else if !self.rest.starts_with(is_control) {
-            let mut nobodys = Table::made(Made::ByHeading);
+            let mut of_no_heading = Table::made(Made::ByHeading);
             let table = heading.as_ref().and_then(|heading| root.at(heading));
-            self.pair(table.unwrap_or(&mut nobodys), 0)?;
+            self.pair(table.unwrap_or(&mut of_no_heading), 0)?;
         }
         self.skip_blanks();
         self.skip_comment();
@@ -292,7 +292,7 @@ impl<'t> Reader<'t> {
         let (line, value) = (self.line, self.value(depth)?);
         let Some(last) = keys.pop() else { return Ok(()) };
         let Some(table) = keys.iter().try_fold(table, |table, key| table.dot(key)) else {
-            return Err(Fault { line: last.line, ..last.is_there_twice() });
+            return Err(last.is_there_twice());
         };
         if table.get(&last.name).is_some() {
             self.faults.push(last.is_there_twice());

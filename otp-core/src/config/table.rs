@@ -40,7 +40,6 @@ pub(super) struct Section<'t> {
     source: Source<'t>,
     /// The name of the table and a dot; empty at the top.
     prefix: String,
-    /// The line in which the table begins.
     line: usize,
     table: &'t Table<'t>,
     known: Vec<&'static str>,
@@ -102,14 +101,14 @@ impl<'t> Section<'t> {
         }
     }
 
-    /// Reads the tables of an array of tables in their order, each with the number of its first line, from 1.
-    pub(super) fn sections(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'t>, usize)) {
+    /// Reads the tables of an array of tables in their order.
+    pub(super) fn sections(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'t>)) {
         let Some(found) = self.get(key) else { return };
         let document::Value::List { all, .. } = &found.value else {
             return self.wrong_value(key, found, &format!("written [[{}{key}]]", self.prefix));
         };
         for table in all {
-            self.read_table(key, table, |section| read(section, table.line));
+            self.read_table(key, table, &mut read);
         }
     }
 
@@ -144,6 +143,11 @@ impl<'t> Section<'t> {
     /// Leaves a key to another reader of the file.
     pub(super) fn leave(&mut self, key: &'static str) {
         self.known.push(key);
+    }
+
+    /// The line in which the table begins, from 1.
+    pub(super) fn line(&self) -> usize {
+        self.line
     }
 
     pub(super) fn has(&self, key: &str) -> bool {

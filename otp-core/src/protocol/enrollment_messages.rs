@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::decision::kinds::Kinds;
 use crate::error::HelperError;
-use crate::protocol::login_messages::{error_and_hint, quoted};
+use crate::protocol::login_messages::{no_answer, quoted};
 use crate::protocol::request::{Confidential, Declined, Offer, Reply};
 use crate::qr::Qr;
 use crate::value::destination::Channel;
@@ -119,11 +119,7 @@ pub fn step_words(reply: &Reply, under_way: Option<&Confidential>) -> Option<Zer
 pub fn read_step(line: &str) -> Result<(Told, Option<Confidential>), HelperError> {
     let words = line.strip_prefix(r#"{"login":""#).and_then(|rest| rest.strip_suffix("\"}\n"));
     let words = words.filter(|words| words.bytes().all(is_letter));
-    words.and_then(read_words).ok_or_else(|| match error_and_hint(line) {
-        Some((error, hint)) => HelperError::Reports { error: error.to_owned(), hint: hint.to_owned() },
-        // The line is not quoted: it may hold a seed.
-        None => HelperError::Unintelligible,
-    })
+    words.and_then(read_words).ok_or_else(|| no_answer(line))
 }
 
 fn read_words(words: &str) -> Option<(Told, Option<Confidential>)> {

@@ -138,18 +138,18 @@ pub fn answer<T>(line: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, 
     words(line).and_then(read).ok_or_else(|| no_answer(line))
 }
 
-/// What a line says that is no answer.
+/// The error that a line reports which has no answer.
 #[cold]
-fn no_answer(line: &str) -> HelperError {
+pub(super) fn no_answer(line: &str) -> HelperError {
     match error_and_hint(line) {
         Some((error, hint)) => HelperError::Reports { error: error.to_owned(), hint: hint.to_owned() },
-        // The line is not quoted: it may hold the code that was just sent.
+        // The line is not quoted: it may hold a code or a seed.
         None => HelperError::Unintelligible,
     }
 }
 
 /// Error and hint in a line that reports an error. Escapes are kept: the texts are for a log.
-pub fn error_and_hint(line: &str) -> Option<(&str, &str)> {
+fn error_and_hint(line: &str) -> Option<(&str, &str)> {
     line.strip_prefix(r#"{"failed":{"error":""#)?.strip_suffix("\"}}\n")?.split_once(r#"","hint":""#)
 }
 

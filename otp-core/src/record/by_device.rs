@@ -11,12 +11,6 @@ impl<T> ByDevice<T> {
         Self(Vec::new())
     }
 
-    /// Where the device is, or would be.
-    fn place(&self, device: DeviceId) -> (usize, bool) {
-        let at = self.0.iter().position(|(id, _)| *id >= device).unwrap_or(self.0.len());
-        (at, self.0.get(at).is_some_and(|(id, _)| *id == device))
-    }
-
     pub fn get(&self, device: DeviceId) -> Option<&T> {
         self.0.iter().find(|(id, _)| *id == device).map(|(_, value)| value)
     }
@@ -27,8 +21,9 @@ impl<T> ByDevice<T> {
 
     /// Sets the value of a device, in place of one that it had.
     pub fn insert(&mut self, device: DeviceId, value: T) {
-        let (at, is_there) = self.place(device);
-        self.0.splice(at..at.saturating_add(is_there.into()), [(device, value)]);
+        self.remove(device);
+        let before = self.0.iter().take_while(|(id, _)| *id < device).count();
+        self.0.insert(before, (device, value));
     }
 
     pub fn remove(&mut self, device: DeviceId) {

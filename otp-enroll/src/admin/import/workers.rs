@@ -21,9 +21,8 @@ pub(crate) fn each<T: Send>(
 ) {
     let next = AtomicUsize::new(0);
     let work = |tell: mpsc::SyncSender<(usize, T)>| {
-        while !stop.load(Ordering::Relaxed) {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            if place >= count || tell.send((place, act(place))).is_err() {
+        for place in left(&next, count, stop) {
+            if tell.send((place, act(place))).is_err() {
                 break;
             }
         }
@@ -54,17 +53,7 @@ pub(super) fn until<T: Send>(
     act: impl Fn(usize) -> T + Sync,
 ) -> Vec<T> {
     let (next, end) = (&AtomicUsize::new(places.start), places.end);
-    let work = || {
-        let mut done = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            if place >= end {
-                break;
-            }
-            done.push((place, act(place)));
-        }
-        done
-    };
+    let work = || left(next, end, stop).map(|place| (place, act(place))).collect::<Vec<_>>();
     let mut done = match places.len().min(workers) {
         0 => Vec::new(),
         1 => work(),
@@ -82,6 +71,14 @@ pub(super) fn until<T: Send>(
 pub(super) fn all<I: Sync, T: Send>(items: &[I], act: impl Fn(&I) -> T + Sync) -> Vec<T> {
     let done = until(&AtomicBool::new(false), WORKERS, 0..items.len(), |place| items.get(place).map(&act));
     done.into_iter().flatten().collect()
+}
+
+/// The places that no thread has begun, up to `end`, until `stop` is set.
+fn left(next: &AtomicUsize, end: usize, stop: &AtomicBool) -> impl Iterator<Item = usize> {
+    iter::from_fn(move || {
+        let goes_on = !stop.load(Ordering::Relaxed);
+        goes_on.then(|| next.fetch_add(1, Ordering::Relaxed)).filter(|place| *place < end)
+    })
 }
 
 #[cfg(test)]
