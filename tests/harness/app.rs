@@ -58,12 +58,12 @@ impl App {
     }
 
     /// The last code that a window of one step accepts, so that a set-up confirmed by it leaves [`code(0)`](Self::code)
-    /// unused. It is too old once the step ends: so ten seconds are left for a slow machine to look at it.
+    /// unused. It is too old once the step ends: so twenty seconds are left for a machine that stands still to look at it.
     ///
     /// # Panics
     /// When oathtool fails.
     pub fn previous_code(&self) -> String {
-        self.code_for(10, -1)
+        self.code_for(20, -1)
     }
 
     /// The code `steps` from now, in a step that goes on for more than so many `seconds`.
