@@ -149,7 +149,7 @@ pub(super) fn no_answer(line: &str) -> HelperError {
 }
 
 /// Error and hint in a line that reports an error. Escapes are kept: the texts are for a log.
-fn error_and_hint(line: &str) -> Option<(&str, &str)> {
+pub fn error_and_hint(line: &str) -> Option<(&str, &str)> {
     line.strip_prefix(r#"{"failed":{"error":""#)?.strip_suffix("\"}}\n")?.split_once(r#"","hint":""#)
 }
 
