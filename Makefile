@@ -172,6 +172,13 @@ SCRIPTS       := $(addprefix tests/,machine machine-check only packages person c
 	$(addprefix debian/otp-agent.,postinst prerm) \
 	$(addprefix debian/otp-verifier.,postinst postrm prerm) $(example_programs)
 
+# Whether the package that `check` builds is there, as an exit code; in a recipe, what waits for it.
+packaged      := $(target)/check-packaged
+define await_package
+until [ -e "$(packaged)" ]; do sleep 0.5; done
+[ "$$(cat "$(packaged)")" = 0 ] || { echo 'make deb: FAILED'; tail -n 60 "$(target)/check-deb.log"; exit 1; }
+endef
+
 # The throwaway copy needs root. Cargo's variables and PATH are kept.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
 
@@ -301,35 +308,43 @@ check:
 
 # A machine that boots is `make vm`.
 check-packaged: packages unpacked
-	@# Linking the programs for the package takes minutes of one core alone: the tests are compiled beside that.
-	mkdir -p "$(target)"
-	$(MAKE) --no-print-directory deb > "$(target)/check-deb.log" 2>&1 &
-	packaged=$$!
+	@mkdir -p "$(target)"
+	rm -f "$(target)/check-auth.log" "$(packaged)"
+	# Linking the programs for the package takes minutes of one core alone. What needs none of them is compiled and run beside that.
+	{
+	  made=0
+	  $(MAKE) --no-print-directory deb > "$(target)/check-deb.log" 2>&1 || made=$$?
+	  echo "$$made" > "$(packaged)"
+	} &
+	packaging=$$!
 	echo '$(test_all) --no-run'
 	$(test_all) --no-run
 	$(test_fleet) --no-run
-	$(MAKE) --no-print-directory fuzz-build
-	wait "$$packaged" || { tail -n 60 "$(target)/check-deb.log"; exit 1; }
-	rm -f "$(target)/check-auth.log"
 	result=0
 	{
 	  failed=0
-	  # What becomes of the package, and of a fleet, is mostly waiting, and needs one core of two.
+	  # What becomes of a fleet, and of the package, is mostly waiting, and needs one core of two.
+	  $(MAKE) --no-print-directory check-fleet > "$(target)/check-fleet.log" 2>&1 &
+	  fleet=$$!
 	  {
 	    beside=0
+	    $(await_package)
 	    $(MAKE) --no-print-directory check-built-deb || beside=$$?
-	    $(MAKE) --no-print-directory check-fleet || beside=$$?
 	    $(MAKE) --no-print-directory check-cockpit COCKPIT=user || beside=$$?
 	    exit "$$beside"
 	  } > "$(target)/check-beside.log" 2>&1 &
 	  beside=$$!
+	  $(MAKE) --no-print-directory fuzz-build || failed=$$?
 	  $(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
 	    $(MAKE) --no-print-directory check-inside || failed=$$?
 	  $(as_root) tests/machine-check || failed=$$?
 	  wait "$$beside" || failed=$$?
 	  cat "$(target)/check-beside.log"
+	  wait "$$fleet" || failed=$$?
+	  cat "$(target)/check-fleet.log"
 	  exit "$$failed"
 	} 2>&1 | tee "$(target)/check.log" || result=$$?
+	wait "$$packaging"
 	printf '\n---- make check ----\n'
 	grep -E '^ +(Running|Doc-tests) |^(proof|ok|NOT SO): |^fuzz |^test result: |^test .* FAILED$$|^error: |^make.*\*\*\*' \
 	  "$(target)/check.log" || :
@@ -342,23 +357,24 @@ check-packaged: packages unpacked
 	fi
 	exit "$$result"
 
-# The part of `check` that runs in the copy: installs the product as an administrator does, then runs every test against
-# it. A text that differs from its snapshot fails; `INSTA_UPDATE=always tests/only …` accepts it.
+# The part of `check` that runs in the copy: tests of the parts, and then of the product, installed as an administrator does.
+# A text that differs from its snapshot fails; `INSTA_UPDATE=always tests/only …` accepts it.
 check-inside: export INSTA_UPDATE := no
 check-inside:
 	@[ -e /run/pam_otp-machine ] || { echo 'check-inside runs only inside tests/machine; run: make check' >&2; exit 1; }
-	setsid --fork "$(logd)" < /dev/null
-	$(MAKE) --no-print-directory install install-agent install-verifier
 	failed=0
-	fuzz/run "$(fuzzers)" - -runs=$(FUZZ_RUNS) || failed=$$?
 	export CARGO_NET_OFFLINE=true
 	run() {
 	  echo "$$* --no-fail-fast -- --test-threads $(TEST_THREADS)"
 	  # A test that hangs fails, and what ran for over 60 seconds is in the log.
 	  $(limited) "$$@" --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
 	}
-	run $(test_all) --lib --bins --examples $(addprefix --test=,$(filter-out $(side_by_side),$(test_groups)))
+	run $(test_all) --lib --bins --examples
 	run $(test_all) --doc
+	fuzz/run "$(fuzzers)" - -runs=$(FUZZ_RUNS) || failed=$$?
+	$(await_package)
+	setsid --fork "$(logd)" < /dev/null
+	$(MAKE) --no-print-directory install install-agent install-verifier
 	beside() { # GROUP GROUP
 	  { run $(test_all) --test="$$1"; exit "$$failed"; } > "$(target)/check-$$1.log" 2>&1 &
 	  local first=$$!
@@ -366,6 +382,7 @@ check-inside:
 	  wait "$$first" || failed=$$?
 	  cat "$(target)/check-$$1.log"
 	}
+	$(foreach group,$(filter-out $(side_by_side),$(test_groups)),run $(test_all) --test=$(group)$(newline))
 	beside packaging administration
 	beside enrollment doctor
 	beside login robustness
@@ -381,12 +398,12 @@ check-fleet-inside:
 	export CARGO_NET_OFFLINE=true
 	failed=0
 	$(limited) $(test_fleet) --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
-	story=$(firstword $(wildcard tests/fleet/check tests/fleet/demo))
-	if $(limited) "$$story"; then
-	  echo "ok: $$story"
+	$(await_package)
+	if $(limited) tests/fleet/check; then
+	  echo 'ok: tests/fleet/check'
 	else
 	  failed=$$?
-	  echo "NOT SO: $$story"
+	  echo 'NOT SO: tests/fleet/check'
 	fi
 	exit "$$failed"
 
