@@ -23,6 +23,8 @@ pub(crate) struct Counts {
     pub(crate) flushes: u64,
     pub(crate) page_faults: u64,
     pub(crate) instructions: u64,
+    /// Of a process with one login, from its start to its end.
+    pub(crate) cold_instructions: u64,
     /// Kilobytes that the first login adds to its host while it runs, and the private part of them.
     pub(crate) resident: i64,
     pub(crate) private: i64,
@@ -44,7 +46,8 @@ pub(crate) fn count(entrant: &Entrant) -> Counts {
     let faults = numbers(&said(entrant, Command::new("env"), 2, "logins"));
     let memory = numbers(&said(entrant, Command::new("env"), 1, "memory"));
     let gain = |from: usize, to: usize| i64::try_from(memory[to]).unwrap() - i64::try_from(memory[from]).unwrap();
-    let profile = instructions(entrant, 2, dir.path()).less(&instructions(entrant, 1, dir.path()));
+    let cold = instructions(entrant, 1, dir.path());
+    let profile = instructions(entrant, 2, dir.path()).less(&cold);
     Counts {
         who: entrant.who,
         calls: further(&|_| true),
@@ -52,6 +55,7 @@ pub(crate) fn count(entrant: &Entrant) -> Counts {
         flushes: further(&|name| ["fsync", "fdatasync", "sync", "syncfs"].contains(&name)),
         page_faults: faults[5] - faults[2],
         instructions: profile.total(),
+        cold_instructions: cold.total(),
         resident: gain(1, 2),
         left: gain(1, 3),
         private: gain(4, 5),

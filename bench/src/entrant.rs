@@ -31,6 +31,8 @@ pub(crate) enum Who {
 
 impl Who {
     pub(crate) const FIVE: [Who; 5] = [Who::Incumbent, Who::Ours, Who::Oath, Who::Limit, Who::Permit];
+    /// Those that a program of the machine's can have.
+    pub(crate) const WHOLE: [Who; 4] = [Who::Incumbent, Who::Ours, Who::Oath, Who::Permit];
     pub(crate) const SIX: [Who; 6] =
         [Who::Incumbent, Who::Ours, Who::Oath, Who::Limit, Who::Permit, Who::IncumbentUnskewed];
 

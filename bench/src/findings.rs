@@ -6,6 +6,7 @@ use pam_otp_tests::{machine, users::TestUser};
 
 use crate::counts::{self, Counts};
 use crate::crowd;
+use crate::door::How;
 use crate::enroll::Factor;
 use crate::entrant::{self, Entrant, Who};
 use crate::figures::{Median, thousands};
@@ -13,7 +14,7 @@ use crate::fleet::{self, Fleet};
 use crate::order::Order;
 use crate::place::{Medium, Place};
 use crate::progress::Progress;
-use crate::rounds::{self, How, Rounds, Typed};
+use crate::rounds::{self, Rounds, Typed};
 use crate::stages::{self, Stage};
 use crate::together::{self, SameUser, Throughput};
 
@@ -44,7 +45,8 @@ pub(crate) struct Findings {
 /// Measures what was ordered.
 pub(crate) fn find(order: &Order, progress: &Progress) -> Findings {
     let users = TestUser::many("bench", together::COUNTS.into_iter().max().unwrap());
-    let bench = Bench { order, progress, users };
+    let people = Who::WHOLE.map(|_| TestUser::new("bench"));
+    let bench = Bench { order, progress, users, people: people.iter().map(|person| person.name.clone()).collect() };
     let (disk, alone) = (furnished(Medium::Disk), furnished(Medium::Disk));
     let (mut rows, mut growth) = (Vec::new(), Vec::new());
     bench.climb(&disk, &alone, &mut rows, &mut growth);
@@ -80,6 +82,8 @@ struct Bench<'a> {
     order: &'a Order,
     progress: &'a Progress,
     users: Vec<String>,
+    /// Users with a home and a shell.
+    people: Vec<String>,
 }
 
 impl Bench<'_> {
@@ -91,7 +95,11 @@ impl Bench<'_> {
             enrolled = count - 1;
             self.among(place, alone, count, rows, growth);
             if step == 0 {
+                rows.push(self.play(place, count, &Who::FIVE, How::Forked, Typed::Right));
                 rows.push(self.play(place, count, &Who::FIVE, How::Fresh, Typed::Right));
+                for how in [How::Sudo, How::Ssh] {
+                    rows.push(self.play(place, count, &Who::WHOLE, how, Typed::Right));
+                }
                 rows.push(self.play(place, count, &Who::SIX, How::Warm, Typed::Wrong));
             }
         }
@@ -110,7 +118,8 @@ impl Bench<'_> {
 
     fn play(&self, place: &Place, users: u32, who: &[Who], how: How, typed: Typed) -> Row {
         let entrant = |(who, user): (&Who, &String)| Entrant::new(*who, place, user, Factor::Time);
-        let entrants: Vec<Entrant> = who.iter().zip(&self.users).map(entrant).collect();
+        let entrants: Vec<Entrant> =
+            who.iter().zip(if how.is_whole() { &self.people } else { &self.users }).map(entrant).collect();
         let row = Row { medium: place.medium, users, how, typed, rounds: rounds::empty() };
         let rounds = rounds::play(&entrants, how, typed, self.order.time, &row.name(), self.progress);
         let row = Row { rounds, ..row };
@@ -121,10 +130,9 @@ impl Bench<'_> {
 
 impl Row {
     pub(crate) fn name(&self) -> String {
-        let how = if self.how == How::Warm { "warm" } else { "new process each" };
         let typed = if self.typed == Typed::Wrong { "wrong code, " } else { "" };
         let s = if self.users == 1 { "" } else { "s" };
-        format!("{typed}{how}, {}, {} user{s}", self.medium, thousands(u64::from(self.users)))
+        format!("{typed}{}, {}, {} user{s}", self.how.name(), self.medium, thousands(u64::from(self.users)))
     }
 
     /// Our result compared with the incumbent's, for the terminal.

@@ -9,7 +9,15 @@ use std::{
     time::Instant,
 };
 
-use nix::time::{ClockId, clock_gettime};
+use nix::{
+    sys::{
+        resource::{UsageWho, getrusage},
+        time::TimeValLike,
+        wait::{WaitStatus, waitpid},
+    },
+    time::{ClockId, clock_gettime},
+    unistd::{ForkResult, fork},
+};
 use pam_otp_tests::pam::{Call, Code, Host, Transaction};
 
 use crate::entrant::Entrant;
@@ -18,7 +26,8 @@ use crate::entrant::Entrant;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     pub(crate) wall: u64,
-    pub(crate) cpu: u64,
+    /// `None` where it is spread over processes of others.
+    pub(crate) cpu: Option<u64>,
 }
 
 /// Answers PAM's question with the code, and skips the delay after a failure.
@@ -65,7 +74,7 @@ pub(crate) fn warm(entrant: &Entrant, code: &str) -> (Code, Cost) {
     let (service, confdir) = (entrant.service.name(), entrant.service.confdir().unwrap());
     let (start, cpu) = (Instant::now(), cpu_time());
     let result = login(service, confdir, &entrant.user, entrant.mark.as_deref(), code);
-    let cost = Cost { wall: nanoseconds(start), cpu: cpu_time() - cpu };
+    let cost = Cost { wall: nanoseconds(start), cpu: Some(cpu_time() - cpu) };
     (result, cost)
 }
 
@@ -80,7 +89,7 @@ pub(crate) fn fresh(entrant: &Entrant, code: &str) -> (Code, Cost) {
     assert!(child.wait().unwrap().success(), "{command:?}");
     let wall = nanoseconds(start);
     let numbers = numbers(&said);
-    (Code(i32::try_from(numbers[0]).unwrap()), Cost { wall, cpu: numbers[1] })
+    (Code(i32::try_from(numbers[0]).unwrap()), Cost { wall, cpu: Some(numbers[1]) })
 }
 
 /// This program in a new process: `logins` logs in once with each code, `memory` with one.
@@ -104,6 +113,28 @@ pub(crate) fn logins(mut arguments: impl Iterator<Item = String>) -> Option<()> 
     for code in arguments {
         let result = login(&service, Path::new(&confdir), &user, mark.as_deref().map(Path::new), &code);
         println!("{} {} {}", result.0, cpu_time(), page_faults());
+    }
+    Some(())
+}
+
+/// For each code that is read, a login in a process of its own, and a line for it: result, nanoseconds, CPU time.
+pub(crate) fn logins_forked(mut arguments: impl Iterator<Item = String>) -> Option<()> {
+    let (confdir, service, user) = (arguments.next()?, arguments.next()?, arguments.next()?);
+    let mark = arguments.next().filter(|mark| !mark.is_empty());
+    for code in std::io::stdin().lines() {
+        let (code, start, cpu) = (code.unwrap(), Instant::now(), cpu_time_of_children());
+        #[expect(unsafe_code, reason = "Rust has no other way to fork")]
+        // SAFETY: this process has one thread.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                let result = login(&service, Path::new(&confdir), &user, mark.as_deref().map(Path::new), &code);
+                std::process::exit(result.0);
+            }
+            ForkResult::Parent { child } => {
+                let WaitStatus::Exited(_, result) = waitpid(child, None).unwrap() else { return None };
+                println!("{result} {} {}", nanoseconds(start), cpu_time_of_children() - cpu);
+            }
+        }
     }
     Some(())
 }
@@ -133,6 +164,12 @@ fn in_memory(kind: &str) -> u64 {
 fn page_faults() -> u64 {
     // proc(5): minflt is the tenth field; the second, the program's name, has no blank.
     fs::read_to_string("/proc/self/stat").unwrap().split(' ').nth(9).unwrap().parse().unwrap()
+}
+
+fn cpu_time_of_children() -> u64 {
+    let used = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+    let times = [used.user_time(), used.system_time()];
+    times.into_iter().map(|time| u64::try_from(time.num_microseconds()).unwrap() * 1000).sum()
 }
 
 fn cpu_time() -> u64 {

@@ -13,6 +13,7 @@ mod callgrind;
 mod codes;
 mod counts;
 mod crowd;
+mod door;
 mod enroll;
 mod entrant;
 mod figures;
@@ -37,9 +38,11 @@ use progress::Progress;
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).peekable();
     // A process of a run, started by this program itself.
-    let part = arguments.next_if(|word| ["logins", "logins-together", "memory", "work"].contains(&word.as_str()));
+    let part = arguments
+        .next_if(|word| ["logins", "logins-forked", "logins-together", "memory", "work"].contains(&word.as_str()));
     let done = match part.as_deref() {
         Some("memory") => login::memory(arguments),
+        Some("logins-forked") => login::logins_forked(arguments),
         Some("work") => together::work(arguments),
         Some("logins-together") => {
             together::wait();

@@ -63,15 +63,15 @@ fn times(page: &mut String, rows: &[Row]) {
     );
     for row in rows {
         for who in &row.rounds.who {
-            let microseconds = |measure: fn(&Cost) -> u64| -> Vec<f64> {
+            let microseconds = |measure: fn(&Cost) -> Option<u64>| -> Vec<f64> {
                 row.rounds.of(*who, measure).into_iter().map(|time| as_float(time) / 1e3).collect()
             };
-            let (wall, cpu) = (microseconds(|cost| cost.wall), microseconds(|cost| cost.cpu));
-            let at = |times: &[f64], share| quantile(times, share).unwrap_or(0.0);
+            let (wall, cpu) = (microseconds(|cost| Some(cost.wall)), microseconds(|cost| cost.cpu));
+            let at = |times: &[f64], share| quantile(times, share).map_or("–".into(), |time| format!("{time:.0}"));
             let (p50, p99, cpu) = (at(&wall, 0.5), at(&wall, 0.99), at(&cpu, 0.5));
             let _ = writeln!(
                 page,
-                "| {} | {} | {p50:.0} | {p99:.0} | {cpu:.0} | {} |",
+                "| {} | {} | {p50} | {p99} | {cpu} | {} |",
                 row.name(),
                 who.name(),
                 thousands(wall.len().try_into().unwrap_or(0))
@@ -121,8 +121,8 @@ fn counts(page: &mut String, counts: &[Counts]) {
         page,
         "\n## Counts\n\nA process's second login, minus that of `pam_permit` alone; memory is what the first login \
          adds to its host. A module that asks for memory less often than `pam_permit` alone has more calls without \
-         those for memory than with them.\n\n| | system calls | without those for memory | flushes | page faults | instructions | \
-         resident, kB | of it private, kB | left resident after the login, kB |\n|---|---|---|---|---|---|---|---|---|\n"
+         those for memory than with them.\n\n| | system calls | without those for memory | flushes | page faults | instructions | of a new process | \
+         resident, kB | of it private, kB | left resident after the login, kB |\n|---|---|---|---|---|---|---|---|---|---|\n"
     );
     let base =
         counts.iter().find(|it| it.who == Who::Permit).map_or((0, 0, 0), |it| (it.resident, it.private, it.left));
@@ -130,13 +130,14 @@ fn counts(page: &mut String, counts: &[Counts]) {
         let beyond = |measure: fn(&Counts) -> u64| thousands(measure(it).saturating_sub(permit(measure)));
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             it.who.name(),
             beyond(|it| it.calls),
             beyond(|it| it.calls_not_for_memory),
             beyond(|it| it.flushes),
             beyond(|it| it.page_faults),
             beyond(|it| it.instructions),
+            beyond(|it| it.cold_instructions),
             it.resident - base.0,
             it.private - base.1,
             it.left - base.2,

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use crate::door::How;
 use crate::entrant::Who;
 use crate::figures::{quantile, thousands};
 use crate::findings::Row;
 use crate::place::Medium;
-use crate::rounds::{How, Typed};
+use crate::rounds::Typed;
 
 /// Size of each of the two panels, in pixels.
 const WIDTH: f64 = 480.0;
@@ -149,7 +150,7 @@ fn width(text: &str, letters: f64) -> f64 {
 }
 
 fn microseconds(row: &Row, who: Who) -> Option<f64> {
-    let times: Vec<f64> = row.rounds.of(who, |cost| cost.wall).into_iter().map(nanoseconds).collect();
+    let times: Vec<f64> = row.rounds.of(who, |cost| Some(cost.wall)).into_iter().map(nanoseconds).collect();
     quantile(&times, 0.5).map(|time| time / 1000.0)
 }
 
@@ -219,7 +220,7 @@ mod tests {
     /// Logins of all entrants with so many users: the slowest takes a second.
     fn row(medium: Medium, users: u32) -> Row {
         let who: Vec<Who> = LINES.iter().map(|(who, ..)| *who).collect();
-        let round = [1_000_000_000, 700_000, 400_000, 130_000].map(|wall| Some(Cost { wall, cpu: wall }));
+        let round = [1_000_000_000, 700_000, 400_000, 130_000].map(|wall| Some(Cost { wall, cpu: Some(wall) }));
         Row { medium, users, how: How::Warm, typed: Typed::Right, rounds: Rounds { who, costs: vec![round.to_vec()] } }
     }
 

@@ -4,18 +4,10 @@ use std::time::{Duration, Instant};
 
 use pam_otp_tests::{draw::Draw, pam::Code};
 
+use crate::door::{self, Door, How};
 use crate::entrant::{Entrant, Who};
-use crate::login::{self, Cost};
+use crate::login::Cost;
 use crate::progress::Progress;
-
-/// The process of a login.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum How {
-    /// A process that has handled logins before.
-    Warm,
-    /// A new process.
-    Fresh,
-}
 
 /// Whether the typed code is right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,20 +35,18 @@ pub(crate) fn play(
     name: &str,
     progress: &Progress,
 ) -> Rounds {
-    let once = |entrant: &Entrant| {
+    let once = |entrant: &Entrant, log_in: &mut Door<'_>| {
         let code = if typed == Typed::Right { entrant.key.shown(0) } else { entrant.key.wrong() };
-        let (result, cost) = match how {
-            How::Warm => login::warm(entrant, &code),
-            How::Fresh => login::fresh(entrant, &code),
-        };
+        let (result, cost) = log_in(&code);
         let asked = !matches!(entrant.who, Who::Permit | Who::Limit);
         let expected = if asked && typed == Typed::Wrong { REFUSED } else { Code::SUCCESS };
         assert_eq!(result, expected, "{}: {name}: {result} for code {code}", entrant.who.name());
         entrant.restore();
         cost
     };
-    let trial = |entrant: &Entrant| (0..4).map(|_| once(entrant).wall).min().unwrap();
-    let trials: Vec<u64> = entrants.iter().map(trial).collect();
+    let mut doors: Vec<Door<'_>> = entrants.iter().map(|entrant| door::open(how, entrant)).collect();
+    let trial = |(entrant, door): (&Entrant, &mut Door<'_>)| (0..4).map(|_| once(entrant, door).wall).min().unwrap();
+    let trials: Vec<u64> = entrants.iter().zip(&mut doors).map(trial).collect();
     let every: Vec<usize> = trials.iter().map(|trial| usize::try_from(trial / (trials[0] * 8)).unwrap() + 1).collect();
 
     let (start, mut costs, mut draw) = (Instant::now(), Vec::<Vec<Option<Cost>>>::new(), Draw::default());
@@ -64,7 +54,7 @@ pub(crate) fn play(
         let mut round = vec![None; entrants.len()];
         for place in draw.order(entrants.len()) {
             if costs.len() % every[place] == 0 {
-                round[place] = Some(once(&entrants[place]));
+                round[place] = Some(once(&entrants[place], &mut doors[place]));
             }
         }
         costs.push(round);
@@ -80,11 +70,11 @@ pub(crate) fn empty() -> Rounds {
 }
 
 impl Rounds {
-    /// The costs of one entrant's logins, by `measure`.
-    pub(crate) fn of(&self, who: Who, measure: impl Fn(&Cost) -> u64) -> Vec<u64> {
+    /// The costs of one entrant's logins, by `measure`, where it was measured.
+    pub(crate) fn of(&self, who: Who, measure: impl Fn(&Cost) -> Option<u64>) -> Vec<u64> {
         let place = self.who.iter().position(|entrant| *entrant == who);
         let costs = self.costs.iter().filter_map(|round| round[place?].as_ref());
-        costs.map(measure).collect()
+        costs.filter_map(measure).collect()
     }
 
     /// One entrant's cost divided by another's of that round.

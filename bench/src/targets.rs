@@ -3,12 +3,13 @@
 use std::fmt;
 
 use crate::counts::Counts;
+use crate::door::How;
 use crate::entrant::Who;
 use crate::figures::{Median, thousands};
 use crate::findings::{Findings, row};
 use crate::fleet::{Fleet, each_second, rate};
 use crate::place::Medium;
-use crate::rounds::{How, Typed};
+use crate::rounds::Typed;
 
 /// One target and its measured value.
 #[derive(Debug)]
@@ -20,6 +21,14 @@ pub(crate) struct Target {
     pub(crate) found: String,
     /// The cost of the cheapest durable record, if it can be compared.
     pub(crate) limit: String,
+}
+
+/// How much of the incumbent's time a login may take.
+#[derive(Debug, Clone, Copy)]
+enum Most {
+    Ratio(f64),
+    /// So much more of it than the cheapest durable record takes.
+    AboveLimit(f64),
 }
 
 /// What a measured value must be.
@@ -50,11 +59,11 @@ impl Target {
 /// The targets that were measured.
 pub(crate) fn of(found: &Findings) -> Vec<Target> {
     let scenarios = [
-        ("warm, disk", Medium::Disk, How::Warm, Typed::Right, 0.50),
-        ("warm, memory file system", Medium::Memory, How::Warm, Typed::Right, 0.80),
-        ("new process each, disk", Medium::Disk, How::Fresh, Typed::Right, 0.90),
-        ("new process each, memory file system", Medium::Memory, How::Fresh, Typed::Right, 1.00),
-        ("wrong code, warm, disk", Medium::Disk, How::Warm, Typed::Wrong, 0.10),
+        ("warm, disk", Medium::Disk, How::Warm, Typed::Right, Most::AboveLimit(0.10)),
+        ("warm, memory file system", Medium::Memory, How::Warm, Typed::Right, Most::Ratio(0.80)),
+        ("new process each, disk", Medium::Disk, How::Fresh, Typed::Right, Most::Ratio(0.85)),
+        ("new process each, memory file system", Medium::Memory, How::Fresh, Typed::Right, Most::Ratio(1.00)),
+        ("wrong code, warm, disk", Medium::Disk, How::Warm, Typed::Wrong, Most::AboveLimit(0.02)),
     ];
     let ratio = |what: &str, bound, ratio: Median, limit: Option<Median>| Target {
         what: what.to_owned(),
@@ -65,10 +74,15 @@ pub(crate) fn of(found: &Findings) -> Vec<Target> {
     };
     let mut targets: Vec<Target> = scenarios
         .into_iter()
-        .filter_map(|(what, medium, how, typed, bound)| {
+        .filter_map(|(what, medium, how, typed, most)| {
             let rounds = &row(&found.rows, medium, how, typed)?.rounds;
             let of = |who| Median::of(&rounds.ratios(who, Who::Incumbent));
-            Some(ratio(&format!("{what}, of the incumbent"), bound, of(Who::Ours)?, of(Who::Limit)))
+            let limit = of(Who::Limit)?;
+            let most = match most {
+                Most::Ratio(most) => most,
+                Most::AboveLimit(more) => ((limit.value + more) * 100.0).round() / 100.0,
+            };
+            Some(ratio(&format!("{what}, of the incumbent"), most, of(Who::Ours)?, Some(limit)))
         })
         .collect();
     for (users, grown) in &found.growth {
@@ -84,7 +98,9 @@ pub(crate) fn of(found: &Findings) -> Vec<Target> {
         };
         targets.push(count("system calls beyond permit", 16.0, |it| i64::try_from(it.calls).unwrap_or(i64::MAX)));
         targets.push(count("flushes", 1.0, |it| i64::try_from(it.flushes).unwrap_or(i64::MAX)));
-        targets.push(count("kilobytes resident beyond permit", 1024.0, |it| it.resident.max(it.left)));
+        targets.push(count("kilobytes resident beyond permit", 500.0, |it| it.resident.max(it.left)));
+        let cold = |it: &Counts| i64::try_from(it.cold_instructions).unwrap_or(i64::MAX);
+        targets.push(count("instructions of a new process beyond permit", 180_000.0, cold));
     }
     targets.extend(found.fleet.iter().flat_map(of_fleet));
     targets

@@ -255,13 +255,8 @@ impl Ssh<'_> {
         // By another process, for the reason in `machine::program`.
         machine::run(Command::new("install").args(["-m", "0700"]).args([file("script"), file("askpass")]));
 
-        let output = Command::new("timeout")
-            .args(["60", "setsid", "--wait", "ssh"])
+        let output = client(Command::new("timeout").args(["60", "setsid", "--wait", "ssh"]), &file("askpass"))
             .args(self.arguments())
-            .env("SSH_ASKPASS", file("askpass"))
-            .env("SSH_ASKPASS_REQUIRE", "force")
-            .env("DISPLAY", ":none")
-            .env_remove("SSH_AUTH_SOCK")
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -273,6 +268,13 @@ impl Ssh<'_> {
             prompts: prompts.split_terminator('\0').map(str::to_owned).collect(),
             status: output.status,
         }
+    }
+
+    /// The client alone, not started. It asks `askpass`.
+    pub fn client(&self, askpass: &Path) -> Command {
+        let mut ssh = Command::new("ssh");
+        client(&mut ssh, askpass).args(self.arguments());
+        ssh
     }
 
     fn environment(&self, pty: Pty) -> Pty {
@@ -304,6 +306,14 @@ impl Ssh<'_> {
         arguments.extend(self.command.clone());
         arguments
     }
+}
+
+/// A client that asks this program.
+fn client<'a>(ssh: &'a mut Command, askpass: &Path) -> &'a mut Command {
+    ssh.env("SSH_ASKPASS", askpass)
+        .env("SSH_ASKPASS_REQUIRE", "force")
+        .env("DISPLAY", ":none")
+        .env_remove("SSH_AUTH_SOCK")
 }
 
 /// A login that was tried.
