@@ -1,5 +1,5 @@
 # What takes minutes or hours, each with its figures.
-#   make proof       every crash, every system call that fails, in full: hours
+#   make proof       every crash, every system call that fails, in full: hours, in parts that go on where they were interrupted
 #   make soak        100,000 logins in one process         make asan      the same host under AddressSanitizer
 #   make timing      what the time to a refusal tells
 #   make reproducible   the Debian package built again in another folder, compared byte for byte
@@ -78,16 +78,12 @@ WRONG ?=
 reproducible: deb
 	tests/deb again
 
-# `check` makes each system call fail once, with one error; here each of them with all, once and from then on.
+# `check` makes each system call fail once, with one error; here each of them with all, once and from then on. Interrupted, it goes on
+# with what is not done.
 proof: packages all
 	$(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --no-run
-	result=0
-	export PAM_OTP_PROOF=1
-	$(call installed,$(only) robustness killed_at_each_call each_call_fails power_cut full_disk -- \
-	  --nocapture --test-threads $(TEST_THREADS)) 2>&1 | tee "$(target)/proof.log" || result=$$?
-	printf '\n---- make proof ----\n'
-	grep -E '^proof: |^test result: |^test .* FAILED$$' "$(target)/proof.log" || :
-	exit "$$result"
+	$(call installed,CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" tests/proof "$(target)/proof" \
+	  $(addprefix "$(release)"/,libpam_otp.so otp-helper otp-enroll))
 
 # The long forms of tests/robustness/soak.rs and timing.rs.
 soak timing: packages all test-programs
