@@ -57,6 +57,7 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 
 use self::accounts::Names;
+use self::list::Seen;
 use self::not_done::NotDone;
 use self::turn_on::Wish;
 use crate::cli::sealing::Seal;
@@ -131,7 +132,8 @@ fn on_records(
         Admin::List { without_device: false, service: _ } => list::list(store, &site.config.settings.limits, output),
         Admin::List { without_device: true, service } => {
             let service = &LoginContext::service(service);
-            list::without_device(site, store, service, doctor::line_of(service), Names::ask()?, &[], output)
+            let (names, line) = (Names::ask()?, doctor::line_of(service));
+            list::without_device(site, store, service, line, names, &Seen::of_fleet(site, output)?, output)
         }
         Admin::Explain { user, service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);

@@ -551,6 +551,19 @@ pub struct Status {
     /// What is in the future, since the clock was ahead once: `lock`, `last_accepted`, `codes of device 1`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub in_future: Vec<String>,
+    /// The last login that would have been refused, while the policy was not enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unenforced: Option<Box<UnenforcedRefusal>>,
+}
+
+/// A refusal that was not enforced.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnenforcedRefusal {
+    /// In UTC.
+    pub at: String,
+    /// The refusal's word in the audit log.
+    pub why: String,
 }
 
 /// Terms of the policy under which codes of some devices are not accepted.

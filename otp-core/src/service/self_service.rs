@@ -21,13 +21,13 @@ use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide};
 use crate::error::CoreError;
 use crate::protocol::request::{
     Confidential, Declined, DeviceStatus, NotAccepted, PasscodeStatus, Reply, Request, Requirement, SendTo, Status,
-    Token,
+    Token, UnenforcedRefusal,
 };
 use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::{Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
-use crate::record::state::{Lock, State, Used};
+use crate::record::state::{Lock, State, Unenforced, Used};
 use crate::service::accepted_devices;
 use crate::service::awaited_pin::Verifying;
 use crate::service::caller::Caller;
@@ -530,6 +530,10 @@ impl Status {
             accepted_kinds: Kinds::ALL,
             not_accepted: Vec::new(),
             in_future: record.future(limits, now).into_iter().map(Future::word).collect(),
+            unenforced: state
+                .unenforced
+                .as_ref()
+                .map(|Unenforced { at, why }| Box::new(UnenforcedRefusal { at: at.to_string(), why: why.clone() })),
         }
     }
 }

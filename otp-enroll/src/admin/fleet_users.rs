@@ -37,11 +37,18 @@ pub(super) enum Found<'a> {
 }
 
 impl FleetUsers {
-    pub(super) fn ask(output: &Output) -> Result<Self, CliError> {
+    /// Asks a verifier for all of them, and tells of each while they come.
+    pub(super) fn ask(
+        output: &Output,
+        mut tell: impl FnMut(&Status, &mut Progress) -> Result<(), CliError>,
+    ) -> Result<Self, CliError> {
         let mut users = Self::default();
         let mut progress = Progress::counting("asking the fleet", output);
         of_fleet::each(None, |listed| {
             progress.step();
+            if let Listed::Status(status) = &listed {
+                tell(status, &mut progress)?;
+            }
             match listed {
                 Listed::Status(Status { user, enrolled: true, .. }) => drop(users.with_device.insert(user)),
                 Listed::Status(status) => drop(users.others.insert(status.user.clone(), status)),

@@ -147,6 +147,7 @@ mod tests {
             accepted_kinds: Kinds::ALL,
             not_accepted: Vec::new(),
             in_future: Vec::new(),
+            unenforced: None,
         }
     }
 

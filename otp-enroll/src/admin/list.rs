@@ -162,15 +162,32 @@ struct WithoutDevice<'a> {
     enforced: bool,
 }
 
+/// What is known before users are looked up one by one.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// The stems of those who have a device, in order.
+    pub(super) with_device: Vec<String>,
+    pub(super) fleet: FleetUsers,
+}
+
+impl Seen {
+    /// Nothing of the records of this host.
+    pub(super) fn of_fleet(site: &Site, output: &Output) -> Result<Self, CliError> {
+        let is_fleet = site.config.authority == Keeper::Fleet;
+        let fleet = if is_fleet { FleetUsers::ask(output, |_, _| Ok(()))? } else { FleetUsers::default() };
+        Ok(Self { fleet, ..Self::default() })
+    }
+}
+
 /// Lists users who can log in and have no device, with the result of a login through `service` without address and
-/// terminal. Users in `seen` (stems in order) are known to have a device.
+/// terminal.
 pub(super) fn without_device(
     site: &Site,
     store: &FileStore,
     service: &str,
     LineOfService { offered, send, shell }: LineOfService,
     names: Names,
-    seen: &[String],
+    Seen { with_device, fleet }: &Seen,
     output: &Output,
 ) -> Result<(), CliError> {
     let enroll = offered.unwrap_or(true);
@@ -178,13 +195,12 @@ pub(super) fn without_device(
     let enforced = site.config.settings.enforce;
     let now = UnixTime::now();
     let names = names.answer(output)?;
-    let fleet = &if site.config.authority == Keeper::Fleet { FleetUsers::ask(output)? } else { FleetUsers::default() };
     let width = widest(&names);
     let mut faults = 0usize;
     Listing::of(output, |listing| {
         listing.heading(&format!("{:<width$}  A LOGIN THROUGH {service} IS", "USER"))?;
         let mut progress = Progress::new("asking the policy", names.len(), output);
-        let read = |name: &String| read_without(site, store, name, shell, seen);
+        let read = |name: &String| read_without(site, store, name, shell, with_device);
         ahead::each(&names, read, |_, read| {
             progress.step();
             let Some(person) = read? else { return Ok(()) };
@@ -224,10 +240,10 @@ fn read_without(
     store: &FileStore,
     name: &str,
     shell: Shell,
-    seen: &[String],
+    with_device: &[String],
 ) -> Result<Option<Person>, CoreError> {
     let stem = UserName::parse(name).map(|name| name.file_stem());
-    if stem.is_some_and(|stem| seen.binary_search(&stem).is_ok()) {
+    if stem.is_some_and(|stem| with_device.binary_search(&stem).is_ok()) {
         return Ok(None);
     }
     let Some(account) = accounts::person(name, shell)? else { return Ok(None) };

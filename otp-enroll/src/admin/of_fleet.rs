@@ -151,10 +151,6 @@ enum Reach<'a> {
 impl Reach<'_> {
     fn of(command: &Admin) -> Reach<'_> {
         match command {
-            Admin::Report { .. } => {
-                Reach::NotYet("report", "users without a device are in: otp-enroll admin list --without-device")
-            }
-            Admin::EndSessions { .. } => Reach::NotYet("end-sessions", "on a verifier: otp-verifier user list"),
             Admin::Export(_) => {
                 Reach::NotYet("export", "a backup of the fleet is one of its database: see docs/fleet.md")
             }
@@ -184,6 +180,8 @@ impl Reach<'_> {
                 "This is about the records of this host alone; for others: otp-enroll admin disable USER",
             ),
             Admin::List { .. }
+            | Admin::Report { .. }
+            | Admin::EndSessions { .. }
             | Admin::Explain { .. }
             | Admin::Require { .. }
             | Admin::Exempt { .. }

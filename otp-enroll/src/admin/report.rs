@@ -1,6 +1,8 @@
 //! The results of a rollout (`enforce = false`): users who would have been refused, and why.
 
+use otp_core::config::Keeper;
 use otp_core::error::CoreError;
+use otp_core::protocol::request::UnenforcedRefusal;
 use otp_core::record::Record;
 use otp_core::record::state::Unenforced;
 use otp_core::store::files::open::FileStore;
@@ -10,7 +12,8 @@ use serde::Serialize;
 
 use super::accounts::Names;
 use super::ahead;
-use super::list::{self, LineOfService};
+use super::fleet_users::FleetUsers;
+use super::list::{self, LineOfService, Seen};
 use crate::error::CliError;
 use crate::language;
 use crate::ui::listing::Listing;
@@ -21,7 +24,7 @@ use crate::ui::progress::Progress;
 #[derive(Serialize)]
 struct WouldHaveBeenRefused<'a> {
     user: &'a str,
-    at: String,
+    at: &'a str,
     why: &'a str,
 }
 
@@ -41,26 +44,28 @@ pub(super) fn report(
     output: &Output,
 ) -> Result<(), CliError> {
     let names = Names::ask()?;
-    let mut with_device = Vec::new();
+    let mut seen = Seen::default();
     Listing::of(output, |listing| {
         listing.heading("Logins that would have been refused, the last one of each user:")?;
+        if site.config.authority == Keeper::Fleet {
+            seen.fleet = FleetUsers::ask(output, |status, progress| match status.unenforced.as_deref() {
+                Some(UnenforcedRefusal { at, why }) => tell(listing, progress, &status.user, at, why),
+                None => Ok(()),
+            })?;
+        }
         let stems = list::stems(store, output)?;
         let mut progress = Progress::new("reading records", stems.len(), output);
         ahead::each(
             &stems,
-            |stem| told(store, stem),
+            |stem| told(site, store, stem),
             |stem, told| {
                 progress.step();
                 let Told { has_device, unenforced } = told?;
                 if let Some((account, Unenforced { at, why })) = unenforced {
-                    let (user, at) = (account.name.as_str(), at.to_string());
-                    let refused = WouldHaveBeenRefused { user, at, why: &why };
-                    listing.result(&mut progress, &refused, || {
-                        format!("{user:<24}  {}  {why}", language::moment(&refused.at))
-                    })?;
+                    tell(listing, &mut progress, account.name.as_str(), &at.to_string(), &why)?;
                 }
                 if has_device {
-                    with_device.push(stem.clone());
+                    seen.with_device.push(stem.clone());
                 }
                 Ok(())
             },
@@ -70,11 +75,18 @@ pub(super) fn report(
         let heading = format!("\nUsers without a device, and what a login through {service} would be:");
         output::print(&output.heading(&heading))?;
     }
-    list::without_device(site, store, service, line, names, &with_device, output)
+    list::without_device(site, store, service, line, names, &seen, output)
 }
 
-fn told(store: &FileStore, stem: &str) -> Result<Told, CoreError> {
+fn tell(listing: &mut Listing<'_>, progress: &mut Progress, user: &str, at: &str, why: &str) -> Result<(), CliError> {
+    let refused = WouldHaveBeenRefused { user, at, why };
+    listing.result(progress, &refused, || format!("{user:<24}  {}  {why}", language::moment(at)))
+}
+
+/// What a record of this host tells; nothing if its user's is the fleet's.
+fn told(site: &Site, store: &FileStore, stem: &str) -> Result<Told, CoreError> {
     match list::read_of(store, stem) {
+        Ok((account, _)) if site.config.is_of_fleet(account.name.as_str()) => Ok(Told::default()),
         Ok((account, Some(Record { credentials, state }))) => Ok(Told {
             has_device: credentials.has_device() && account.name.file_stem() == stem,
             unenforced: state.unenforced.map(|unenforced| (account, unenforced)),

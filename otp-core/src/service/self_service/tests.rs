@@ -220,6 +220,7 @@ fn status_reports_everything_except_secrets() {
         accepted_kinds: Kinds::ALL,
         not_accepted: Vec::new(),
         in_future: Vec::new(),
+        unenforced: None,
     };
     assert_eq!(status, expected);
 }

@@ -3,7 +3,9 @@
 use std::process::{Command, Stdio};
 
 use otp_core::audit;
+use otp_core::protocol::request::Status;
 use otp_core::record::Record;
+use otp_core::record::state::Grace;
 use otp_core::value::network::Address;
 use otp_core::value::time::{Seconds, UnixTime};
 
@@ -68,26 +70,41 @@ impl Journal {
     }
 }
 
+/// What a record tells of earlier logins.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    last_accepted: Option<UnixTime>,
+    graces: Vec<Grace>,
+}
+
+impl Earlier {
+    pub(super) fn of_record(record: &Record) -> Self {
+        Self { last_accepted: record.state.last_accepted, graces: record.state.graces.clone() }
+    }
+
+    /// Which addresses are remembered is known to the verifiers alone.
+    pub(super) fn of_fleet(status: &Status) -> Self {
+        Self { last_accepted: status.last_accepted.as_deref().and_then(UnixTime::read), graces: Vec::new() }
+    }
+}
+
 /// Whether anything shows that a session came in with a second factor. The record is asked where the journal does not reach:
 /// it knows the last login only, whichever service it was. Sessions are asked about in the order of their beginning.
-pub(super) fn is_shown(
-    session: &Session,
-    journal: &mut Journal,
-    record: Option<&Record>,
-    grace: Option<Seconds>,
-) -> bool {
+pub(super) fn is_shown(session: &Session, journal: &mut Journal, earlier: &Earlier, grace: Option<Seconds>) -> bool {
     if journal.shows(session) {
         return true;
     }
-    let Some(record) = record.filter(|_| !journal.covers(session)) else { return false };
+    if journal.covers(session) {
+        return false;
+    }
     let address = session.rhost.as_deref().and_then(Address::parse);
     let was_in_grace = address.zip(grace).is_some_and(|(address, length)| {
-        let begun = |grace: &otp_core::record::state::Grace| {
+        let begun = |grace: &Grace| {
             grace.address == address && grace.at <= session.since && session.since < grace.at.after(length)
         };
-        record.state.graces.iter().any(begun)
+        earlier.graces.iter().any(begun)
     });
-    was_in_grace || record.state.last_accepted.is_some_and(|at| is_within(at, session))
+    was_in_grace || earlier.last_accepted.is_some_and(|at| is_within(at, session))
 }
 
 /// A process, by its number, and when it began: a number is given again.
@@ -204,10 +221,10 @@ mod tests {
             (noon - 3, "x pam_otp(sshd:auth): accepted user=alice", false),
         ] {
             let mut journal = journal(noon - 5000, &[(at, message)]);
-            assert_eq!(is_shown(&session(), &mut journal, None, None), expected, "{at} {message}");
-            assert!(!is_shown(&session(), &mut journal, None, None), "one code, one session");
+            assert_eq!(is_shown(&session(), &mut journal, &Earlier::default(), None), expected, "{at} {message}");
+            assert!(!is_shown(&session(), &mut journal, &Earlier::default(), None), "one code, one session");
         }
-        assert!(!is_shown(&session(), &mut Journal::default(), None, None), "nothing is known");
+        assert!(!is_shown(&session(), &mut Journal::default(), &Earlier::default(), None), "nothing is known");
     }
 
     #[test]
@@ -234,8 +251,9 @@ mod tests {
     fn the_record_counts_where_the_journal_does_not_reach() {
         let mut record = Record::stranger(&Account::nobody());
         let nothing = Journal::default;
-        let shown =
-            |record: &Record, mut journal: Journal, grace| is_shown(&session(), &mut journal, Some(record), grace);
+        let shown = |record: &Record, mut journal: Journal, grace| {
+            is_shown(&session(), &mut journal, &Earlier::of_record(record), grace)
+        };
         let (reaching, later) = (journal(NOON.0 - 901, &[]), journal(NOON.0 - 899, &[]));
         record.state.last_accepted = Some(UnixTime(NOON.0 - 3));
         for (journal, expected) in [(nothing(), true), (later, true), (reaching, false)] {

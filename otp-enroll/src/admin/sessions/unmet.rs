@@ -5,7 +5,6 @@ use std::path::Path;
 
 use otp_core::decision::policy::SecondFactor;
 use otp_core::error::CoreError;
-use otp_core::record::Record;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
@@ -14,9 +13,11 @@ use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use super::super::foreseen::{Outcome, foresee};
+use super::super::host_in_fleet::HostInFleet;
 use super::super::known_user::KnownUser;
 use super::super::not_done::NotDone;
-use super::evidence::{self, Journal};
+use super::super::of_fleet;
+use super::evidence::{self, Earlier, Journal};
 use super::logind::{self, Session, loginctl, of_process};
 use crate::error::CliError;
 use crate::language::moment;
@@ -36,7 +37,7 @@ struct Ended<'a> {
 /// What the policy says of a session, were it begun now.
 enum Now {
     /// The user would be asked for a code, or refused.
-    Required(Option<Box<Record>>),
+    Required(Earlier),
     /// Its service does not call the module.
     Unguarded,
     NotRequired,
@@ -57,12 +58,12 @@ pub(in super::super) fn end(
     if !site.config.settings.enforce {
         return output.advise("enforce = false: no user must have a second factor now; no session was ended.");
     }
-    let mut journal = Journal::of(&sessions);
+    let (mut journal, host) = (Journal::of(&sessions), HostInFleet::default());
     let (mut unmet, mut failures, mut unguarded) = (Vec::new(), 0usize, Vec::new());
     for session in sessions {
-        match now(site, store, &session, &login_through) {
-            Ok(Now::Required(record)) => {
-                if !evidence::is_shown(&session, &mut journal, record.as_deref(), site.config.settings.grace) {
+        match now(site, store, &host, &session, &login_through) {
+            Ok(Now::Required(earlier)) => {
+                if !evidence::is_shown(&session, &mut journal, &earlier, site.config.settings.grace) {
                     unmet.push(session);
                 }
             }
@@ -70,7 +71,8 @@ pub(in super::super) fn end(
             Ok(Now::NotRequired) => {}
             Err(error) => {
                 failures = failures.saturating_add(1);
-                NotDone { user: &session.user, error: error.to_string(), hint: error.hint() }.tell(output)?;
+                let hint = error.hint().unwrap_or_default();
+                NotDone { user: &session.user, error: error.to_string(), hint: &hint }.tell(output)?;
             }
         }
     }
@@ -106,11 +108,11 @@ fn counted(sessions: usize) -> String {
 fn now(
     site: &Site,
     store: &FileStore,
+    host: &HostInFleet,
     session: &Session,
     login_through: impl Fn(&str) -> Option<LoginContext>,
-) -> Result<Now, CoreError> {
+) -> Result<Now, CliError> {
     let Some(account) = accounts::account(&session.user)? else { return Ok(Now::NotRequired) };
-    let record = store.read(&account)?;
     let lines = login_through(&session.service);
     let is_guarded = lines.is_some();
     // sshd tells PAM this name until it has opened the terminal.
@@ -118,11 +120,18 @@ fn now(
     let service = session.service.clone();
     let login = LoginContext { service, rhost: session.rhost.clone(), tty, ..lines.unwrap_or_default() };
     let now = UnixTime::now();
-    let known = KnownUser::of_record(site, record.as_ref(), &login, now);
+    let (known, earlier) = if site.config.is_of_fleet(account.name.as_str()) {
+        let status = of_fleet::client(site, account.clone()).status()?;
+        (KnownUser::of_fleet(Some(&status), host, &login)?, Earlier::of_fleet(&status))
+    } else {
+        let record = store.read(&account).map_err(CoreError::from)?;
+        let earlier = record.as_ref().map(Earlier::of_record).unwrap_or_default();
+        (KnownUser::of_record(site, record.as_ref(), &login, now), earlier)
+    };
     let foreseen = foresee(site, store, &account, &known, &login, now)?;
     let must = matches!(foreseen.ruling.second_factor, SecondFactor::Required | SecondFactor::Enroll);
     Ok(match (must && foreseen.outcome != Outcome::NotAsked, is_guarded) {
-        (true, true) => Now::Required(record.map(Box::new)),
+        (true, true) => Now::Required(earlier),
         (true, false) => Now::Unguarded,
         (false, _) => Now::NotRequired,
     })
