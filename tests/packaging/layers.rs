@@ -149,6 +149,7 @@ const HOUSE: [(&str, &[&str]); 9] = [
             "entrant",
             "crowd",
             "login",
+            "door",
             "rounds",
             "stages",
             "together",
