@@ -79,7 +79,7 @@ fn of_crate(function: &str) -> &'static str {
     let first =
         |word: &str| function.split(|symbol: char| !symbol.is_alphanumeric() && symbol != '_').any(|part| part == word);
     let any = |words: &[&str]| words.iter().any(|word| first(word));
-    if any(&["toml", "toml_parser", "toml_datetime", "serde_spanned", "winnow", "config"]) {
+    if first("config") {
         "configuration"
     } else if any(&["sha1", "hmac", "factor_mac", "hotp_totp", "totp_rs", "oath"]) {
         "codes (HMAC-SHA-1)"

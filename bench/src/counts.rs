@@ -23,14 +23,14 @@ pub(crate) struct Counts {
     pub(crate) flushes: u64,
     pub(crate) page_faults: u64,
     pub(crate) instructions: u64,
-    /// Of a process with one login, from its start to its end.
-    pub(crate) cold_instructions: u64,
     /// Kilobytes that the first login adds to its host while it runs, and the private part of them.
     pub(crate) resident: i64,
     pub(crate) private: i64,
     /// Kilobytes that stay after the login.
     pub(crate) left: i64,
     pub(crate) profile: Profile,
+    /// Of a process with one login, from its start to its end.
+    pub(crate) cold: Profile,
 }
 
 /// Counts one entrant's logins.
@@ -55,11 +55,11 @@ pub(crate) fn count(entrant: &Entrant) -> Counts {
         flushes: further(&|name| ["fsync", "fdatasync", "sync", "syncfs"].contains(&name)),
         page_faults: faults[5] - faults[2],
         instructions: profile.total(),
-        cold_instructions: cold.total(),
         resident: gain(1, 2),
         left: gain(1, 3),
         private: gain(4, 5),
         profile,
+        cold,
     }
 }
 

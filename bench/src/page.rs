@@ -137,7 +137,7 @@ fn counts(page: &mut String, counts: &[Counts]) {
             beyond(|it| it.flushes),
             beyond(|it| it.page_faults),
             beyond(|it| it.instructions),
-            beyond(|it| it.cold_instructions),
+            beyond(|it| it.cold.total()),
             it.resident - base.0,
             it.private - base.1,
             it.left - base.2,
@@ -154,15 +154,20 @@ fn stages(page: &mut String, found: &Findings) {
     for stage in &found.stages {
         let _ = writeln!(page, "| {} | {} | {} |", stage.what, stage.warm, stage.fresh);
     }
-    let Some(ours) = found.counts.iter().find(|it| it.who == Who::Ours) else { return };
+    let of = |who| found.counts.iter().find(|it| it.who == who);
+    let (Some(ours), Some(permit)) = (of(Who::Ours), of(Who::Permit)) else { return };
     let _ = write!(
         page,
-        "\nIts instructions, counted by callgrind, the loader's included:\n\n| | instructions |\n|---|---|\n"
+        "\nIts instructions, counted by callgrind: those of a process's second login, and those of a new process beyond what one with \
+         pam_permit alone takes.\n\n| | second login | new process |\n|---|---|---|\n"
     );
-    let mut parts: Vec<_> = ours.profile.0.iter().filter(|(_, cost)| **cost > 0).collect();
+    let beyond = ours.cold.clone().less(&permit.cold);
+    let mut parts: Vec<_> = beyond.0.iter().collect();
     parts.sort_by_key(|(_, cost)| -**cost);
     for (part, cost) in parts {
-        let _ = writeln!(page, "| {part} | {} |", thousands(u64::try_from(*cost).unwrap_or(0)));
+        let number = |cost: i64| thousands(u64::try_from(cost).unwrap_or(0));
+        let second = ours.profile.0.get(part).copied().unwrap_or(0);
+        let _ = writeln!(page, "| {part} | {} | {} |", number(second), number(*cost));
     }
     page.push_str(DONE);
 }

@@ -99,7 +99,7 @@ pub(crate) fn of(found: &Findings) -> Vec<Target> {
         targets.push(count("system calls beyond permit", 16.0, |it| i64::try_from(it.calls).unwrap_or(i64::MAX)));
         targets.push(count("flushes", 1.0, |it| i64::try_from(it.flushes).unwrap_or(i64::MAX)));
         targets.push(count("kilobytes resident beyond permit", 500.0, |it| it.resident.max(it.left)));
-        let cold = |it: &Counts| i64::try_from(it.cold_instructions).unwrap_or(i64::MAX);
+        let cold = |it: &Counts| i64::try_from(it.cold.total()).unwrap_or(i64::MAX);
         targets.push(count("instructions of a new process beyond permit", 180_000.0, cold));
     }
     targets.extend(found.fleet.iter().flat_map(of_fleet));
