@@ -501,12 +501,13 @@ fn before_control(bytes: &[u8]) -> usize {
     loop {
         let rest = bytes.get(before..).unwrap_or_default();
         let (words, tail) = rest.as_chunks::<8>();
-        let Some((skipped, low)) = words.iter().map(lowest_control).enumerate().find(|(_, low)| *low < 8) else {
+        let Some((skipped, found)) = words.iter().map(controls).enumerate().find(|(_, found)| *found != 0) else {
             let ends = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
             let tail_ends = tail.iter().position(ends).unwrap_or(tail.len());
             return bytes.len().saturating_sub(tail.len()).saturating_add(tail_ends);
         };
-        before = before.saturating_add(skipped.saturating_mul(8)).saturating_add(low);
+        let lowest = usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
+        before = before.saturating_add(skipped.saturating_mul(8)).saturating_add(lowest);
         if bytes.get(before) != Some(&b'\t') {
             return before;
         }
@@ -514,16 +515,15 @@ fn before_control(bytes: &[u8]) -> usize {
     }
 }
 
-/// Where the first control character of eight bytes is; 8 if there is none.
-fn lowest_control(word: &[u8; 8]) -> usize {
+/// Marks control characters among eight bytes: the lowest bit that is set is of the first one.
+fn controls(word: &[u8; 8]) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let word = u64::from_le_bytes(*word);
     let is_delete = word ^ EACH.wrapping_mul(0x7f);
     // The high bit of a byte is set if it is below 0x20, or 0x7f: never missed. What is set wrongly is above one that is right.
     let low = word.wrapping_sub(EACH.wrapping_mul(0x20)) & !word;
     let delete = is_delete.wrapping_sub(EACH) & !is_delete;
-    let found = (low | delete) & EACH.wrapping_mul(0x80);
-    usize::try_from(found.trailing_zeros() / 8).unwrap_or(8)
+    (low | delete) & EACH.wrapping_mul(0x80)
 }
 
 /// Whether a word is a whole number, perhaps with a sign.

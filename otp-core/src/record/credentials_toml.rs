@@ -276,8 +276,7 @@ impl<'a> Lines<'a> {
     fn look_ahead(&mut self) {
         self.ahead = None;
         while self.ahead.is_none() && !self.rest.is_empty() {
-            // Most lines are so short that the search in `str` takes longer to begin than this one to end.
-            let end = self.rest.bytes().position(|byte| byte == b'\n').map_or(usize::MAX, |end| end.saturating_add(1));
+            let end = self.rest.find('\n').map_or(usize::MAX, |end| end.saturating_add(1));
             let (line, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, ""));
             self.rest = rest;
             self.number_ahead = self.number_ahead.saturating_add(1);
