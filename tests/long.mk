@@ -27,7 +27,7 @@ coverage     := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module $(addpref
 
 # On the throwaway copy, with the product installed: $(call installed,COMMAND).
 installed = $(as_root) tests/machine bash -euc 'setsid --fork "$(logd)" < /dev/null; \
-	$(MAKE) --no-print-directory install > /dev/null; export CARGO_NET_OFFLINE=true; $(1)'
+	$(MAKE) --no-print-directory install $(installing) > /dev/null; export CARGO_NET_OFFLINE=true; $(1)'
 
 # Modules of a group of tests, of which each must have some: within `installed`.
 only = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" tests/only
@@ -127,6 +127,7 @@ mutants: packages
 
 # What a login costs, beside Debian's other modules; the result is docs/performance.md.
 BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db
+bench: installing := STRIP=# callgrind tells by the names of functions what a login does
 bench: packages bench-packages all test-programs
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release --package pam-otp-bench --package pam-otp-tests
 	$(call installed,"$(release)/login-bench" $(BENCH))
