@@ -163,7 +163,7 @@ fn what_was_to_be_told_to_one_user_is_not_told_to_the_next_who_tries() {
         "login",
         &format!("{auth}\naccount required pam_unix.so\nsession required pam_permit.so"),
     );
-    bob.write(".bash_profile", "echo LET-IN\n", 0o644);
+    bob.write(".bash_profile", "echo LET-IN\nexit\n", 0o644);
     let both = "Password and verification code: ";
 
     // login asks for another name in the same PAM transaction.
@@ -178,7 +178,6 @@ fn what_was_to_be_told_to_one_user_is_not_told_to_the_next_who_tries() {
     terminal.wait_for(both);
     terminal.send_line(&format!("{}{}", bob.password, of_bob.next_code()));
     terminal.wait_for("LET-IN");
-    // What it starts ends by itself: sudo may wait for ever if something is typed while it ends.
     terminal.wait();
     let text = terminal.transcript();
     assert!(!text.contains("wrong code"), "{text}");
