@@ -141,6 +141,7 @@ logd         := $(target)/debug/logd# test-programs, or cargo test
 TEST_THREADS ?= 4# login tests mostly wait
 
 test_all     := $(CARGO) test $(CARGOFLAGS) --workspace
+by_this_cargo := CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)"# before a script of tests
 limited      := timeout --kill-after=10 1200
 test_fleet   := $(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 
@@ -369,7 +370,8 @@ check-inside:
 	  "$$@" || failed=$$?
 	}
 	group() {
-	  CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" TEST_THREADS=$(TEST_THREADS) run tests/group "$$1"
+	  # A test that hangs fails, and what ran for over 60 seconds is in the log.
+	  $(by_this_cargo) TEST_THREADS=$(TEST_THREADS) run $(limited) tests/group "$$1"
 	}
 	run $(limited) $(test_all) --lib --bins --examples --no-fail-fast -- --test-threads $(TEST_THREADS)
 	run $(limited) $(test_all) --doc --no-fail-fast

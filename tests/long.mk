@@ -30,7 +30,7 @@ installed = $(as_root) tests/machine bash -euc 'setsid --fork "$(logd)" < /dev/n
 	$(MAKE) --no-print-directory install $(installing) > /dev/null; export CARGO_NET_OFFLINE=true; $(1)'
 
 # Modules of a group of tests, of which each must have some: within `installed`.
-only = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" tests/only
+only = $(by_this_cargo) tests/only
 
 # Files of tests/vm/scripts, none named means all. The disk is made from a Debian mirror the first time: see tests/vm/image.
 VM_SCRIPTS ?=
@@ -82,7 +82,7 @@ reproducible: deb
 # with what is not done.
 proof: packages all
 	$(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --no-run
-	$(call installed,CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" tests/proof "$(target)/proof" \
+	$(call installed,$(by_this_cargo) tests/proof "$(target)/proof" \
 	  $(addprefix "$(release)"/,libpam_otp.so otp-helper otp-enroll))
 
 # The long forms of tests/robustness/soak.rs and timing.rs.
