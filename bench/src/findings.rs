@@ -128,6 +128,12 @@ impl Bench<'_> {
     }
 }
 
+impl Findings {
+    pub(crate) fn counts_of(&self, who: Who) -> Option<&Counts> {
+        self.counts.iter().find(|counts| counts.who == who)
+    }
+}
+
 impl Row {
     pub(crate) fn name(&self) -> String {
         let typed = if self.typed == Typed::Wrong { "wrong code, " } else { "" };

@@ -106,12 +106,18 @@ pub(crate) fn numbers(said: &str) -> Vec<u64> {
     said.split_whitespace().map(|number| number.parse().unwrap()).collect()
 }
 
-/// A line for each login: result, CPU time so far, page faults so far.
-pub(crate) fn logins(mut arguments: impl Iterator<Item = String>) -> Option<()> {
+/// A login through what the first arguments name, as [`process`] gives them, with a code.
+fn named<I: Iterator<Item = String>>(arguments: &mut I) -> Option<impl Fn(&str) -> Code + use<I>> {
     let (confdir, service, user) = (arguments.next()?, arguments.next()?, arguments.next()?);
     let mark = arguments.next().filter(|mark| !mark.is_empty());
+    Some(move |code: &str| login(&service, Path::new(&confdir), &user, mark.as_deref().map(Path::new), code))
+}
+
+/// A line for each login: result, CPU time so far, page faults so far.
+pub(crate) fn logins(mut arguments: impl Iterator<Item = String>) -> Option<()> {
+    let log_in = named(&mut arguments)?;
     for code in arguments {
-        let result = login(&service, Path::new(&confdir), &user, mark.as_deref().map(Path::new), &code);
+        let result = log_in(&code);
         println!("{} {} {}", result.0, cpu_time(), page_faults());
     }
     Some(())
@@ -119,17 +125,13 @@ pub(crate) fn logins(mut arguments: impl Iterator<Item = String>) -> Option<()> 
 
 /// For each code that is read, a login in a process of its own, and a line for it: result, nanoseconds, CPU time.
 pub(crate) fn logins_forked(mut arguments: impl Iterator<Item = String>) -> Option<()> {
-    let (confdir, service, user) = (arguments.next()?, arguments.next()?, arguments.next()?);
-    let mark = arguments.next().filter(|mark| !mark.is_empty());
+    let log_in = named(&mut arguments)?;
     for code in std::io::stdin().lines() {
         let (code, start, cpu) = (code.unwrap(), Instant::now(), cpu_time_of_children());
         #[expect(unsafe_code, reason = "Rust has no other way to fork")]
         // SAFETY: this process has one thread.
         match unsafe { fork() }.unwrap() {
-            ForkResult::Child => {
-                let result = login(&service, Path::new(&confdir), &user, mark.as_deref().map(Path::new), &code);
-                std::process::exit(result.0);
-            }
+            ForkResult::Child => std::process::exit(log_in(&code).0),
             ForkResult::Parent { child } => {
                 let WaitStatus::Exited(_, result) = waitpid(child, None).unwrap() else { return None };
                 println!("{result} {} {}", nanoseconds(start), cpu_time_of_children() - cpu);

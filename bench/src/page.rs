@@ -154,8 +154,7 @@ fn stages(page: &mut String, found: &Findings) {
     for stage in &found.stages {
         let _ = writeln!(page, "| {} | {} | {} |", stage.what, stage.warm, stage.fresh);
     }
-    let of = |who| found.counts.iter().find(|it| it.who == who);
-    let (Some(ours), Some(permit)) = (of(Who::Ours), of(Who::Permit)) else { return };
+    let (Some(ours), Some(permit)) = (found.counts_of(Who::Ours), found.counts_of(Who::Permit)) else { return };
     let _ = write!(
         page,
         "\nIts instructions, counted by callgrind: those of a process's second login, and those of a new process beyond what one with \

@@ -88,8 +88,7 @@ pub(crate) fn of(found: &Findings) -> Vec<Target> {
     for (users, grown) in &found.growth {
         targets.push(ratio(&format!("1 → {} users, disk", thousands(u64::from(*users))), 1.15, *grown, None));
     }
-    let counts = |who| found.counts.iter().find(|counts| counts.who == who);
-    if let (Some(ours), Some(permit)) = (counts(Who::Ours), counts(Who::Permit)) {
+    if let (Some(ours), Some(permit)) = (found.counts_of(Who::Ours), found.counts_of(Who::Permit)) {
         let count = |what: &str, bound: f64, measure: fn(&Counts) -> i64| {
             let value = measure(ours) - measure(permit);
             let number = f64::from(i32::try_from(value).unwrap_or(i32::MAX));
