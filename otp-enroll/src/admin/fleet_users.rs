@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use otp_core::config::Keeper;
 use otp_core::protocol::administration::Listed;
 use otp_core::protocol::request::Status;
 use otp_core::system::config_file::Site;
@@ -37,12 +38,16 @@ pub(super) enum Found<'a> {
 }
 
 impl FleetUsers {
-    /// Asks a verifier for all of them, and tells of each while they come.
-    pub(super) fn ask(
+    /// Asks a verifier for all of them, and tells of each while they come. A host outside a fleet has none.
+    pub(super) fn of(
+        site: &Site,
         output: &Output,
         mut tell: impl FnMut(&Status, &mut Progress) -> Result<(), CliError>,
     ) -> Result<Self, CliError> {
         let mut users = Self::default();
+        if site.config.authority != Keeper::Fleet {
+            return Ok(users);
+        }
         let mut progress = Progress::counting("asking the fleet", output);
         of_fleet::each(None, |listed| {
             progress.step();

@@ -2,7 +2,6 @@
 
 use std::mem;
 
-use otp_core::config::Keeper;
 use otp_core::decision::verify::Limits;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{DeviceStatus, Status};
@@ -173,9 +172,7 @@ pub(super) struct Seen {
 impl Seen {
     /// Nothing of the records of this host.
     pub(super) fn of_fleet(site: &Site, output: &Output) -> Result<Self, CliError> {
-        let is_fleet = site.config.authority == Keeper::Fleet;
-        let fleet = if is_fleet { FleetUsers::ask(output, |_, _| Ok(()))? } else { FleetUsers::default() };
-        Ok(Self { fleet, ..Self::default() })
+        Ok(Self { fleet: FleetUsers::of(site, output, |_, _| Ok(()))?, ..Self::default() })
     }
 }
 

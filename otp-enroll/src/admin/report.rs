@@ -1,6 +1,5 @@
 //! The results of a rollout (`enforce = false`): users who would have been refused, and why.
 
-use otp_core::config::Keeper;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::UnenforcedRefusal;
 use otp_core::record::Record;
@@ -47,12 +46,10 @@ pub(super) fn report(
     let mut seen = Seen::default();
     Listing::of(output, |listing| {
         listing.heading("Logins that would have been refused, the last one of each user:")?;
-        if site.config.authority == Keeper::Fleet {
-            seen.fleet = FleetUsers::ask(output, |status, progress| match status.unenforced.as_deref() {
-                Some(UnenforcedRefusal { at, why }) => tell(listing, progress, &status.user, at, why),
-                None => Ok(()),
-            })?;
-        }
+        seen.fleet = FleetUsers::of(site, output, |status, progress| match status.unenforced.as_deref() {
+            Some(UnenforcedRefusal { at, why }) => tell(listing, progress, &status.user, at, why),
+            None => Ok(()),
+        })?;
         let stems = list::stems(store, output)?;
         let mut progress = Progress::new("reading records", stems.len(), output);
         ahead::each(
