@@ -14,6 +14,7 @@ use pam_otp_tests::{
     screen::{self, Theme},
     self_service::{PROOF, is_right, status},
     service::Service,
+    site,
     users::TestUser,
 };
 use std::{
@@ -753,7 +754,7 @@ fn test_status_and_list_speak_to_a_person_within_80_columns() {
 fn devices_of_another_shape_say_so_on_the_page() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("pam_otp.toml");
-    fs::copy("/etc/pam_otp/store-id", folder.path().join("store-id")).unwrap();
+    site::same_id(folder.path());
     fs::write(&config, "issuer = \"Big Corp & Sons\"\n[code]\ndigits = 8\nperiod = 60\nalgorithm = \"SHA256\"\n")
         .unwrap();
     let alice = TestUser::new("alice");

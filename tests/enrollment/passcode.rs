@@ -7,7 +7,7 @@ use pam_otp_tests::{
     machine,
     outcome::{Dialogue, Outcome},
     pty::Pty,
-    site::HELPER,
+    site::{self, HELPER},
     syslog,
     users::TestUser,
 };
@@ -28,7 +28,7 @@ impl Wanted {
         machine::run(Command::new("chmod").arg("755").arg(folder.path()));
         let policy = "[policy]\nsecond_factor = \"enroll\"\npasscode = true\n";
         fs::write(folder.path().join("pam_otp.toml"), policy).unwrap();
-        fs::copy("/etc/pam_otp/store-id", folder.path().join("store-id")).unwrap();
+        site::same_id(folder.path());
         Wanted { user: TestUser::new("alice"), folder }
     }
 

@@ -4,7 +4,7 @@ use crate::machine;
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -270,17 +270,24 @@ impl Site {
     }
 }
 
+/// Gives a folder of a configuration the id of the machine's records.
+///
+/// # Panics
+/// When there is none.
+pub fn same_id(folder: &Path) {
+    symlink(fs::read_link("/etc/pam_otp/store-id").unwrap(), folder.join("store-id")).unwrap();
+}
+
 /// Gives a configuration and its state directory the same id, as `otp-enroll admin init-store` does.
 ///
 /// # Panics
-/// When a file cannot be written.
+/// When a link cannot be made.
 pub fn identify(config: &Path, state: &Path) {
-    for file in [config.with_file_name("store-id"), state.join(".store-id")] {
+    for id in [config.with_file_name("store-id"), state.join(".store-id")] {
         // All sites of tests have one id: some share the folder of their configurations.
-        let incoming = file.with_extension(machine::unique("id"));
-        fs::write(&incoming, "0123456789abcdef0123456789abcdef\n").unwrap();
-        fs::set_permissions(&incoming, fs::Permissions::from_mode(0o644)).unwrap();
-        fs::rename(incoming, file).unwrap();
+        let incoming = id.with_extension(machine::unique("id"));
+        symlink("0123456789abcdef0123456789abcdef", &incoming).unwrap();
+        fs::rename(incoming, id).unwrap();
     }
 }
 

@@ -200,8 +200,8 @@ fn without_a_helper_no_user_gets_in() {
     };
     check(&["-ttmpfs", "none", &folder], "cannot be reached: No such file or directory", HINT);
     check(&["--bind", &copy("pam_otp", "2644"), HELPER], "cannot be reached: Permission denied", HINT);
-    // The first file that it opens there.
-    let closed = "reports: cannot open /var/lib/pam_otp/.store-id: Permission denied";
+    // The first thing that it looks at there.
+    let closed = "reports: cannot examine /var/lib/pam_otp/.store-id: Permission denied";
     check(&["--bind", &copy("pam_otp", "0755"), HELPER], closed, CLOSED);
     check(&["--bind", &copy("root", "2755"), HELPER], closed, CLOSED);
     check(

@@ -8,6 +8,7 @@ use pam_otp_tests::outcome::Outcome;
 use pam_otp_tests::syslog;
 use pam_otp_tests::users::TestUser;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 /// The result of a login that gives no answer, and what the log says.
@@ -47,7 +48,7 @@ fn an_empty_folder_in_place_of_the_records_lets_nobody_in() {
     for arguments in [["init-store", "--if-new"].as_slice(), &["init-store"]] {
         let outcome = Outcome::of(desk.site.admin_command().args(arguments), "");
         assert_ne!(outcome.code, Some(0), "{outcome:?}");
-        assert!(!state.join(".store-id").exists());
+        assert!(!state.join(".store-id").is_symlink());
     }
 
     fs::remove_dir(state).unwrap();
@@ -66,22 +67,23 @@ fn root_can_say_which_folder_is_the_right_one() {
         assert_eq!(transcript.result("authenticate"), result, "{transcript}");
     };
     login("PAM_SUCCESS");
-    fs::write(&beside, "f".repeat(32) + "\n").unwrap();
+    fs::remove_file(&beside).unwrap();
+    symlink("f".repeat(32), &beside).unwrap();
     login("PAM_AUTHINFO_UNAVAIL");
     check_and_doctor_report(&desk, "holds another id");
-    let before = fs::read(&within).unwrap();
+    let before = fs::read_link(&within).unwrap();
     desk.site.admin(&["init-store", "--yes"]);
     login("PAM_SUCCESS");
-    assert_eq!(fs::read(&within).unwrap(), before, "other configurations may use the folder too");
+    assert_eq!(fs::read_link(&within).unwrap(), before, "other configurations may use the folder too");
 
     fs::remove_file(&within).unwrap();
     login("PAM_AUTHINFO_UNAVAIL");
     desk.site.admin(&["init-store", "--yes"]);
     login("PAM_SUCCESS");
-    assert_ne!(fs::read(&within).unwrap(), before, "the folder that has the old id may be mounted later");
+    assert_ne!(fs::read_link(&within).unwrap(), before, "the folder that has the old id may be mounted later");
 
     // Neither: a new store, which an installation initializes.
-    [&within, &beside].into_iter().for_each(|file| fs::remove_file(file).unwrap());
+    [&within, &beside].into_iter().for_each(|id| fs::remove_file(id).unwrap());
     login("PAM_AUTHINFO_UNAVAIL");
     desk.site.admin(&["init-store", "--if-new"]);
     login("PAM_SUCCESS");
@@ -98,10 +100,10 @@ fn an_empty_configuration_lets_nobody_in() {
 }
 
 #[test]
-fn an_installation_has_both_files_and_the_helper_reads_them() {
+fn an_installation_has_both_ids_and_the_helper_reads_them() {
     let alice = TestUser::new("alice");
-    let files = ["/etc/pam_otp/store-id", "/var/lib/pam_otp/.store-id"];
-    assert_eq!(fs::read(files[0]).unwrap(), fs::read(files[1]).unwrap());
+    let ids = ["/etc/pam_otp/store-id", "/var/lib/pam_otp/.store-id"];
+    assert_eq!(fs::read_link(ids[0]).unwrap(), fs::read_link(ids[1]).unwrap());
     let outcome = Outcome::of(alice.command("otp-enroll").args(["status", "--json"]), "");
     assert!(outcome.out.contains("\"enrolled\":false") || outcome.code == Some(3), "{outcome:?}");
     let outcome = Outcome::of(Command::new("otp-enroll").args(["admin", "init-store", "--if-new"]), "");

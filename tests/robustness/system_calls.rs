@@ -29,14 +29,10 @@ const CONFIGURATION: &str = "
     getresuid
     openat STATE as a place
     newfstatat STATE
-    openat STATE/.store-id for reading
-    statx STATE/.store-id
-    pread64 STATE/.store-id
-    close STATE/.store-id
-    openat BESIDE/store-id for reading
-    statx BESIDE/store-id
-    pread64 BESIDE/store-id
-    close BESIDE/store-id
+    newfstatat STATE/.store-id
+    readlinkat STATE/.store-id
+    newfstatat BESIDE/store-id
+    readlinkat BESIDE/store-id
 ";
 /// The C library finds out, once for each process, how users are looked up.
 const NAME_SERVICE: &str = "

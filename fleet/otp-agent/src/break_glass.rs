@@ -122,8 +122,7 @@ mod tests {
         std::fs::create_dir(&records).unwrap();
         std::fs::set_permissions(&records, PermissionsExt::from_mode(0o700)).unwrap();
         for place in [folder.path().join("store-id"), records.join(".store-id")] {
-            std::fs::write(&place, format!("{}\n", "a5".repeat(16))).unwrap();
-            std::fs::set_permissions(&place, PermissionsExt::from_mode(0o600)).unwrap();
+            std::os::unix::fs::symlink("a5".repeat(16), place).unwrap();
         }
         let path = folder.path().join("pam_otp.toml");
         let config = Config::parse(&path, &format!("state_directory = {records:?}")).unwrap();

@@ -1,9 +1,9 @@
 //! Recovery codes for when no verifier of the fleet answers: in a folder of this host, in records of their own that have no
 //! device. They are good nowhere else, and at no other time.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::audit::{Event, Proof};
@@ -26,7 +26,7 @@ use crate::value::user::Account;
 /// Within the folder of records.
 const FOLDER: &str = "break-glass";
 
-/// The file with the id of a folder of records.
+/// The link with the id of a folder of records.
 const ID: &str = ".store-id";
 
 /// The records of this kind that this host has.
@@ -114,19 +114,11 @@ fn make_folder(site: &Site) -> Result<(), CoreError> {
         Ok(()) | Err(_) => {}
     }
     let path = folder.join(ID);
-    if path.exists() {
-        return Ok(());
+    let made = fs::read_link(site.config.state_directory.join(ID)).and_then(|id| symlink(id, &path));
+    match made.and_then(|()| File::open(&folder)?.sync_all()) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(&path, error).into()),
+        Ok(()) | Err(_) => Ok(()),
     }
-    let id = fs::read(site.config.state_directory.join(ID)).map_err(|error| failed(&path, error))?;
-    let incoming = path.with_extension("new");
-    let written =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&incoming).and_then(|mut file| {
-            file.write_all(&id)?;
-            file.sync_all()?;
-            fs::rename(&incoming, &path)?;
-            File::open(&folder)?.sync_all()
-        });
-    Ok(written.map_err(|error| failed(&path, error))?)
 }
 
 #[cfg(test)]
@@ -166,7 +158,9 @@ mod tests {
         assert!(matches!(verify(&alice(), newer[1].expose()), Some(Verdict::Accepted(_))));
         assert!(site.store().unwrap().read(&alice()).unwrap().is_none());
         // Another folder put in its place is not believed.
-        fs::write(directory.path().join(FOLDER).join(ID), "0".repeat(33)).unwrap();
+        let id = directory.path().join(FOLDER).join(ID);
+        fs::remove_file(&id).unwrap();
+        symlink("0".repeat(32), id).unwrap();
         assert!(BreakGlass::open(&site).is_err());
     }
 }

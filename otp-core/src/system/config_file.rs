@@ -93,7 +93,7 @@ impl Site {
         let store = FileStore::open(&self.config.state_directory)?;
         let own = self.store_id();
         if let Err(error) = store.identify(&own)
-            && (own.exists() || store.identify(&beside(Path::new(paths::CONFIG), "store-id")).is_err())
+            && (own.is_symlink() || store.identify(&beside(Path::new(paths::CONFIG), "store-id")).is_err())
         {
             return Err(error);
         }
@@ -110,7 +110,7 @@ impl Site {
         KeySource { file: self.config.seal_keys.clone(), config: self.path.clone(), ask: self.ask_for_keys }
     }
 
-    /// The file with the id of the store: beside the configuration.
+    /// The link with the id of the store: beside the configuration.
     pub fn store_id(&self) -> PathBuf {
         beside(&self.path, "store-id")
     }

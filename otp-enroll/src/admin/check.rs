@@ -200,13 +200,9 @@ fn out_of_reach(site: &Site, state: &Metadata) -> Vec<String> {
     }
     // The helper reads no other configuration than this one.
     let configuration = fs::canonicalize(&site.path).ok().filter(|_| site.path == Path::new(paths::CONFIG));
-    let store_id = configuration.as_deref().map(|_| site.store_id());
-    let within = site.config.state_directory.join(".store-id");
     for (place, others, group, wanted) in [
         (configuration.as_deref().and_then(Path::parent), 0o001, 0o010, 0o0755),
         (configuration.as_deref(), 0o004, 0o040, 0o0644),
-        (store_id.as_deref(), 0o004, 0o040, 0o0644),
-        (Some(within.as_path()), 0o004, 0o040, 0o0644),
     ] {
         let Some((place, metadata)) = place.and_then(|place| Some((place, fs::metadata(place).ok()?))) else {
             continue;

@@ -2,35 +2,37 @@
 //!
 //! An empty state directory looks like one in which no user is enrolled: a disk that is not mounted, a folder that a restore
 //! forgot. So a missing record means "not enrolled" only in the directory that has the id of its configuration.
+//!
+//! Each id is the text of a symbolic link to nothing, which takes half the system calls of a file.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, renameat};
+use nix::fcntl::{readlinkat, renameat};
+use nix::sys::stat::SFlag;
+use nix::unistd::symlinkat;
 
 use crate::store::error::StoreError;
 use crate::store::files::open::FileStore;
 
-/// The file in the state directory. No user's file name starts with a dot.
+/// The link in the state directory. No user's file name starts with a dot.
 const ID: &str = ".store-id";
 
-/// The file in the state directory before the rename.
+/// The link in the state directory before the rename.
 const INCOMING_ID: &str = ".store-id-new";
 
-/// Bytes of such a file: 32 hexadecimal digits and a line feed.
-const SIZE: usize = 33;
-
-/// The id of a store, as its files hold it.
+/// The id of a store: hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreId([u8; SIZE]);
+pub struct StoreId([u8; 32]);
 
-/// What the two files say.
+/// What the two links say.
 #[derive(Debug)]
 pub enum Identity {
-    /// Both hold the same id.
+    /// Both have the same id.
     Known,
     /// Neither exists: no login asked this store yet.
     New,
@@ -40,18 +42,24 @@ pub enum Identity {
 
 impl StoreId {
     pub fn new(random: [u8; 16]) -> Self {
-        let mut id = [b'\n'; SIZE];
-        let digits = random.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-        for (place, digit) in id.iter_mut().zip(digits) {
-            *place =
-                if digit < 10 { b'0'.saturating_add(digit) } else { b'a'.saturating_add(digit.saturating_sub(10)) };
-        }
+        let mut id = [b'0'; 32];
+        // It has the length.
+        let _ = base16ct::lower::encode(&random, &mut id);
         Self(id)
+    }
+
+    fn parse(text: &OsStr) -> Option<Self> {
+        let id: [u8; 32] = text.as_bytes().try_into().ok()?;
+        id.iter().all(u8::is_ascii_hexdigit).then_some(Self(id))
+    }
+
+    fn text(&self) -> &OsStr {
+        OsStr::from_bytes(&self.0)
     }
 }
 
 impl FileStore {
-    /// Fails unless the file `beside` the configuration and this directory hold the same id.
+    /// Fails unless the link `beside` the configuration and this directory have the same id.
     pub fn identify(&self, beside: &Path) -> Result<(), StoreError> {
         let within = self.id(ID)?;
         // An absolute path does not begin in the state directory.
@@ -65,7 +73,7 @@ impl FileStore {
         Err(self.unidentified(name, what))
     }
 
-    /// What the two files say, for administration.
+    /// What the two links say, for administration.
     pub fn identity(&self, beside: &Path) -> Identity {
         match self.identify(beside) {
             Ok(()) => Identity::Known,
@@ -77,19 +85,12 @@ impl FileStore {
     }
 
     fn id(&self, name: &str) -> Result<Option<StoreId>, StoreError> {
-        let Some(file) = self.open_file(name, OFlag::O_RDONLY)? else { return Ok(None) };
-        let metadata = self.examine(&file, name)?;
-        if !metadata.is_file() || metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
-            return Err(self.untrusted(name, "must be a regular file of root that only root can write".into()));
+        let Some(stat) = self.stat(name)? else { return Ok(None) };
+        if stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFLNK.bits() || stat.st_uid != 0 {
+            return Err(self.untrusted(name, "must be a symbolic link of root".into()));
         }
-        let mut id = [0; SIZE];
-        let length = file.read_at(&mut id, 0).map_err(|error| self.failed("read", name, error))?;
-        let is_id = id.iter().take(32).all(u8::is_ascii_hexdigit) && id.ends_with(b"\n");
-        if is_id && length == SIZE && metadata.len() == 33 {
-            Ok(Some(StoreId(id)))
-        } else {
-            Err(self.unidentified(name, "holds no id"))
-        }
+        let text = readlinkat(&self.directory, name).map_err(|error| self.failed("read", name, error))?;
+        StoreId::parse(&text).map(Some).ok_or_else(|| self.unidentified(name, "holds no id"))
     }
 
     fn unidentified(&self, name: &str, what: &str) -> StoreError {
@@ -99,8 +100,7 @@ impl FileStore {
     /// Writes the id into the state directory and beside the configuration, durably. For administration.
     pub fn set_identity(&self, beside: &Path, id: StoreId) -> Result<(), StoreError> {
         self.discard(INCOMING_ID)?;
-        let written = self.create_empty(INCOMING_ID).map_err(io::Error::from).and_then(|file| write(file, id));
-        written.map_err(|error| self.failed("write", INCOMING_ID, error))?;
+        symlinkat(id.text(), &self.directory, INCOMING_ID).map_err(|error| self.failed("write", INCOMING_ID, error))?;
         let put = || renameat(&self.directory, INCOMING_ID, &self.directory, ID);
         let in_place = match put() {
             Err(Errno::EISDIR) => self.discard(ID).map(|_| put())?,
@@ -115,17 +115,9 @@ impl FileStore {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
             _ => Ok(()),
         }?;
-        let created = File::options().write(true).create_new(true).mode(0o600).open(&incoming);
-        created.and_then(|file| write(file, id)).map_err(failed)?;
+        std::os::unix::fs::symlink(id.text(), &incoming).map_err(failed)?;
         std::fs::rename(&incoming, beside).map_err(failed)?;
         let folder = beside.parent().unwrap_or(Path::new("/"));
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
     }
-}
-
-/// The helper, which is not root, reads the id too, whatever the umask is.
-fn write(mut file: File, id: StoreId) -> io::Result<()> {
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    file.write_all(&id.0)?;
-    file.sync_all()
 }

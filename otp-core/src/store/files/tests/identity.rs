@@ -1,11 +1,11 @@
 //! The id that the state directory and the configuration share.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{lchown, symlink};
 
 use super::*;
 use crate::store::files::identity::{Identity, StoreId};
 
-/// A store with its id, and a folder for the file beside the configuration.
+/// A store with its id, and a folder for the link beside the configuration.
 struct Known {
     home: Home,
     beside: PathBuf,
@@ -30,14 +30,19 @@ impl Known {
     }
 }
 
+/// Puts an id in place of whatever is there.
+fn put(id: &str, path: &Path) {
+    let _ = fs::remove_file(path);
+    symlink(id, path).unwrap();
+}
+
 #[test]
-fn both_files_hold_the_same_id_that_everybody_can_read_and_root_alone_can_write() {
+fn both_links_have_the_same_id_and_are_of_root() {
     let known = Known::new();
     known.home.store.identify(&known.beside).unwrap();
     for path in [&known.beside, &known.within()] {
-        assert_eq!(fs::read_to_string(path).unwrap(), "0a".repeat(16) + "\n");
-        let metadata = fs::metadata(path).unwrap();
-        assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (0, 0o644));
+        assert_eq!(fs::read_link(path).unwrap(), Path::new(&"0a".repeat(16)));
+        assert_eq!(fs::symlink_metadata(path).unwrap().uid(), 0);
     }
     assert_eq!(known.home.names(), [".store-id", "alice.state", "alice.toml"]);
     assert_eq!(known.home.store.stems(|| ()).unwrap(), ["alice"]);
@@ -46,7 +51,7 @@ fn both_files_hold_the_same_id_that_everybody_can_read_and_root_alone_can_write(
 #[test]
 fn a_missing_id_or_another_one_is_an_error() {
     let known = Known::new();
-    fs::write(known.within(), "b".repeat(32) + "\n").unwrap();
+    put(&"b".repeat(32), &known.within());
     assert_eq!(known.error(), "WITHIN holds another id than the configuration has");
     fs::remove_file(known.within()).unwrap();
     assert_eq!(known.error(), "WITHIN is missing");
@@ -63,9 +68,9 @@ fn a_missing_id_or_another_one_is_an_error() {
 
 #[test]
 fn what_is_no_id_proves_nothing_not_even_twice() {
-    for text in ["", "\n", "0", &"0".repeat(32), &("0".repeat(33) + "\n"), &("g".repeat(32) + "\n"), &"\0".repeat(33)] {
+    for text in ["0", &"0".repeat(31), &"0".repeat(33), &"g".repeat(32), "/etc/hostname"] {
         let known = Known::new();
-        [&known.beside, &known.within()].into_iter().for_each(|path| fs::write(path, text).unwrap());
+        [&known.beside, &known.within()].into_iter().for_each(|path| put(text, path));
         assert_eq!(known.error(), "WITHIN holds no id", "{text:?}");
         known.home.store.set_identity(&known.beside, StoreId::new([1; 16])).unwrap();
         known.home.store.identify(&known.beside).unwrap();
@@ -74,7 +79,7 @@ fn what_is_no_id_proves_nothing_not_even_twice() {
 
 #[test]
 fn an_id_that_another_user_can_have_made_proves_nothing() {
-    let spoils: [fn(&Path); 4] = [
+    let spoils: [fn(&Path); 3] = [
         |path| {
             fs::remove_file(path).unwrap();
             if path.ends_with(".store-id") {
@@ -82,11 +87,11 @@ fn an_id_that_another_user_can_have_made_proves_nothing() {
                 fs::write(path.join("planted"), "").unwrap();
             }
         },
-        |path| chown(path, Some(1000), None).unwrap(),
-        |path| fs::set_permissions(path, Permissions::from_mode(0o664)).unwrap(),
+        |path| lchown(path, Some(1000), None).unwrap(),
         |path| {
-            fs::rename(path, path.with_extension("aside")).unwrap();
-            symlink(path.with_extension("aside"), path).unwrap();
+            let id = fs::read_link(path).unwrap();
+            fs::remove_file(path).unwrap();
+            fs::write(path, id.to_str().unwrap()).unwrap();
         },
     ];
     for spoil in spoils {
