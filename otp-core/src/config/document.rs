@@ -176,9 +176,14 @@ impl<'t> Reader<'t> {
     }
 
     fn takes_line_end(&mut self) -> bool {
-        let is_end = self.takes("\n") || self.takes("\r\n");
-        self.line = self.line.saturating_add(is_end.into());
-        is_end
+        let length = match self.rest.as_bytes() {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => return false,
+        };
+        self.take(length);
+        self.line = self.line.saturating_add(1);
+        true
     }
 
     /// Takes so many bytes, which end between two letters.
@@ -194,20 +199,34 @@ impl<'t> Reader<'t> {
     }
 
     fn skip_blanks(&mut self) {
-        while let Some(after) = self.rest.strip_prefix([' ', '\t']) {
-            self.rest = after;
+        while let [b' ' | b'\t', ..] = self.rest.as_bytes() {
+            self.take(1);
         }
     }
 
     fn skip_comment(&mut self) {
-        if self.rest.starts_with('#') {
-            self.rest = self.rest.get(before_control(self.rest.as_bytes())..).unwrap_or_default();
+        if let text @ [b'#', ..] = self.rest.as_bytes() {
+            self.take(before_control(text));
         }
+    }
+
+    /// Skips lines that begin with a comment: most of them.
+    fn skip_comments(&mut self) {
+        let (text, mut lines) = (self.rest.as_bytes(), 0usize);
+        let mut rest = text;
+        while let [b'#', ..] = rest
+            && let Some([b'\n', next @ ..]) = rest.get(before_control(rest)..)
+        {
+            (rest, lines) = (next, lines.saturating_add(1));
+        }
+        self.take(text.len().saturating_sub(rest.len()));
+        self.line = self.line.saturating_add(lines);
     }
 
     /// Skips blanks, line ends and comments: before a line that has something, and between the values of a list.
     fn skip_lines(&mut self) {
         loop {
+            self.skip_comments();
             self.skip_blanks();
             self.skip_comment();
             if !self.takes_line_end() {
@@ -497,33 +516,31 @@ impl<'t> Reader<'t> {
 ///
 /// Most of a configuration is comments, and this is how they are read, so it looks at eight bytes at a time.
 fn before_control(bytes: &[u8]) -> usize {
+    let ends = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    let (words, tail) = bytes.as_chunks::<8>();
     let mut before = 0usize;
-    loop {
-        let rest = bytes.get(before..).unwrap_or_default();
-        let (words, tail) = rest.as_chunks::<8>();
-        let Some((skipped, found)) = words.iter().map(controls).enumerate().find(|(_, found)| *found != 0) else {
-            let ends = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
-            let tail_ends = tail.iter().position(ends).unwrap_or(tail.len());
-            return bytes.len().saturating_sub(tail.len()).saturating_add(tail_ends);
-        };
-        let lowest = usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
-        before = before.saturating_add(skipped.saturating_mul(8)).saturating_add(lowest);
-        if bytes.get(before) != Some(&b'\t') {
-            return before;
+    for word in words {
+        let found = controls(*word);
+        if found != 0 {
+            let first = usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
+            let at = if word.get(first) == Some(&b'\t') { word.iter().position(ends) } else { Some(first) };
+            if let Some(at) = at {
+                return before.saturating_add(at);
+            }
         }
-        before = before.saturating_add(1);
+        before = before.saturating_add(8);
     }
+    before.saturating_add(tail.iter().position(ends).unwrap_or(tail.len()))
 }
 
 /// Marks control characters among eight bytes: the lowest bit that is set is of the first one.
-fn controls(word: &[u8; 8]) -> u64 {
+fn controls(word: [u8; 8]) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
-    let word = u64::from_le_bytes(*word);
-    let is_delete = word ^ EACH.wrapping_mul(0x7f);
-    // The high bit of a byte is set if it is below 0x20, or 0x7f: never missed. What is set wrongly is above one that is right.
-    let low = word.wrapping_sub(EACH.wrapping_mul(0x20)) & !word;
-    let delete = is_delete.wrapping_sub(EACH) & !is_delete;
-    (low | delete) & EACH.wrapping_mul(0x80)
+    let word = u64::from_le_bytes(word);
+    // The high bit of a byte is set in the first if it is below 0x20, and in the second if it is 0x7f: never missed. What is set
+    // wrongly is above one that is right.
+    let (low, delete) = (word.wrapping_sub(EACH.wrapping_mul(0x20)), word.wrapping_add(EACH));
+    (low | delete) & !word & EACH.wrapping_mul(0x80)
 }
 
 /// Whether a word is a whole number, perhaps with a sign.
