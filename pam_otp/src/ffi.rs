@@ -1,4 +1,4 @@
-//! The C calls that pam-bindings lacks, and one that std shall not make: the one file with unsafe code.
+//! The C calls that pam-bindings lacks, and one that std shall not make.
 #![expect(unsafe_code, reason = "C interface; every block names the fact it rests on")]
 
 use std::ffi::{CStr, CString};

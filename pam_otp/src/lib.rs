@@ -7,6 +7,8 @@ mod enrollment;
 mod entry;
 mod ffi;
 mod host;
+#[cfg(all(not(test), target_arch = "x86_64"))]
+mod late;
 mod login;
 mod outcome;
 mod password_and_code;

@@ -19,6 +19,7 @@ const HOUSE: [(&str, &[&str]); 9] = [
     (
         "pam_otp",
         &[
+            "late",
             "ffi",
             "privileges",
             "host",
