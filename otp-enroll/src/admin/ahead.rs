@@ -1,13 +1,19 @@
 //! What a long answer is made of, read on several threads, a little ahead of the one that tells it in its order.
 
+use std::num::NonZero;
 use std::sync::mpsc;
 use std::thread;
 
-/// Threads. Most of them wait, for the disk or for a directory service.
+use nix::sys::resource::{UsageWho, getrusage};
+
+/// Threads where reading means to wait, for the disk or for a directory service.
 const READERS: usize = 16;
 
 /// Items that a thread reads before it hands them over: to wake another thread takes longer than to read one.
 const BATCH: usize = 64;
+
+/// Items that are read before the threads are begun. Whether that meant to wait tells how many threads are to read the others.
+const FIRST: usize = 8;
 
 /// Calls `read` for each item, and `tell` with each result, in this thread and in the order of the items. After an error of
 /// `tell` nothing more is begun, and it is returned.
@@ -16,13 +22,19 @@ pub(super) fn each<I: Sync, T: Send, E>(
     read: impl Fn(&I) -> T + Sync,
     mut tell: impl FnMut(&I, T) -> Result<(), E>,
 ) -> Result<(), E> {
+    let (first, items) = items.split_at(items.len().min(FIRST));
+    let before = waits();
+    let results: Vec<T> = first.iter().map(&read).collect();
+    let readers = readers(waits().saturating_sub(before), first.len());
+    first.iter().zip(results).try_for_each(|(item, result)| tell(item, result))?;
+
     let read = &read;
     thread::scope(|scope| {
         let begin = |first| {
             // One batch waits to be told while the next one is read.
             let (hand, handed) = mpsc::sync_channel(1);
             scope.spawn(move || {
-                for batch in items.chunks(BATCH).skip(first).step_by(READERS) {
+                for batch in items.chunks(BATCH).skip(first).step_by(readers) {
                     if hand.send(batch.iter().map(read).collect::<Vec<T>>()).is_err() {
                         break;
                     }
@@ -30,7 +42,7 @@ pub(super) fn each<I: Sync, T: Send, E>(
             });
             handed
         };
-        let readers: Vec<_> = (0..READERS.min(items.len().div_ceil(BATCH))).map(begin).collect();
+        let readers: Vec<_> = (0..readers.min(items.len().div_ceil(BATCH))).map(begin).collect();
         for (batch, handed) in items.chunks(BATCH).zip(readers.iter().cycle()) {
             let Ok(results) = handed.recv() else { break }; // its thread panicked, and so will this one
             for (item, result) in batch.iter().zip(results) {
@@ -41,6 +53,22 @@ pub(super) fn each<I: Sync, T: Send, E>(
     })
 }
 
+/// How many threads are to read, where so many items meant to wait so often. Where reading means no wait, threads beyond the
+/// processors are in each other's way: a name service answers one at a time, and to sleep until it does takes longer than the answer.
+fn readers(waits: usize, items: usize) -> usize {
+    if waits >= items.div_ceil(2) {
+        READERS
+    } else {
+        thread::available_parallelism().map_or(1, NonZero::get).min(READERS)
+    }
+}
+
+/// How often this thread gave up its processor to wait for something.
+fn waits() -> usize {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD);
+    usage.ok().and_then(|usage| usage.voluntary_context_switches().try_into().ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,8 +76,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn where_reading_means_to_wait_many_threads_read() {
+        assert_eq!(readers(FIRST, FIRST), READERS);
+        assert_eq!(readers(1, FIRST), thread::available_parallelism().unwrap().get().min(READERS));
+        let before = waits();
+        (0..FIRST).for_each(|_| thread::sleep(std::time::Duration::from_millis(1)));
+        assert!(waits() - before >= FIRST);
+    }
+
+    #[test]
     fn everything_is_read_once_and_told_in_order() {
-        for count in [0, 1, BATCH - 1, BATCH, BATCH + 1, BATCH * READERS, BATCH * READERS * 3 + 5] {
+        for count in [0, 1, FIRST, FIRST + 1, BATCH - 1, BATCH, BATCH + 1, BATCH * READERS, BATCH * READERS * 3 + 5] {
             let items: Vec<usize> = (0..count).collect();
             let (mut told, begun) = (Vec::new(), AtomicUsize::new(0));
             let read = |item: &usize| {
