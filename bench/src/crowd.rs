@@ -36,7 +36,12 @@ pub(crate) fn gather(place: &Place, others: Range<u32>, progress: &Progress) {
         let record = enroll::record(&account, &key, Factor::Time, enrollment);
         write(&state.join(format!("{name}.toml")), account.uid, 0o600, record.credentials.encode().as_bytes());
         let slot = Slot { sequence: 1, state: record.state }.encode().unwrap();
-        write(&state.join(format!("{name}.state")), account.uid, 0o600, &[slot, [b' '; SLOT_SIZE]].concat());
+        write(
+            &state.join(format!("{name}.state")),
+            account.uid,
+            0o600,
+            &[slot.as_slice(), &[b' '; SLOT_SIZE]].concat(),
+        );
     }
     progress.part(&format!("settling {}", place.medium), total, total);
     place.settle();

@@ -54,10 +54,9 @@ impl Slot {
     }
 
     /// The text, padded to [`SLOT_SIZE`]; `None` if it does not fit.
-    pub fn encode(&self) -> Option<[u8; SLOT_SIZE]> {
-        let text = self.text()?;
-        let mut slot = [b' '; SLOT_SIZE];
-        slot.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        let mut slot = self.text()?.into_bytes();
+        slot.resize(SLOT_SIZE, b' ');
         *slot.last_mut()? = b'\n';
         Some(slot)
     }
@@ -120,7 +119,7 @@ impl Slot {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let slot = Self::read(std::str::from_utf8(bytes).ok()?)?;
         // Encoding it again must give equal bytes: that checks checksum, padding and every spelling at once.
-        (slot.encode()?.as_slice() == bytes).then_some(slot)
+        (slot.encode()? == bytes).then_some(slot)
     }
 
     fn read(text: &str) -> Option<Self> {
@@ -264,7 +263,7 @@ mod tests {
     fn one_changed_byte_anywhere_makes_a_slot_unreadable() {
         let good = full().encode().unwrap();
         for position in 0..SLOT_SIZE {
-            let mut bad = good;
+            let mut bad = good.clone();
             bad[position] ^= 1;
             assert_eq!(Slot::decode(&bad), None, "byte {position}");
         }

@@ -16,12 +16,11 @@ use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC,
 use nix::unistd::{fsync, geteuid, syncfs};
 
 use crate::record::Record;
-use crate::record::state_slot::SLOT_SIZE;
 use crate::store::error::StoreError;
 use crate::store::files::by_uid::{entry_of, index_of};
 use crate::store::files::file_names::Names;
 use crate::store::files::open::FileStore;
-use crate::store::files::slots::BLANK;
+use crate::store::files::slots::STATE_SIZE;
 use crate::store::files::write::{Held, give_and_write};
 use crate::value::user::Account;
 
@@ -77,9 +76,8 @@ impl FirstRecords<'_> {
             let text = self.store.text_of(&names.credentials, &record.credentials)?;
             self.create(&incoming, account, text.as_bytes())?;
             // The slot comes last: before, no state says that there were credentials.
-            let mut contents = BLANK;
-            let slot: [u8; SLOT_SIZE] = self.store.slot(&held.name, held.sequence, &record.state)?;
-            contents.iter_mut().zip(slot).for_each(|(place, byte)| *place = byte);
+            let mut contents = self.store.slot(&held.name, held.sequence, &record.state)?;
+            contents.resize(STATE_SIZE, b' ');
             held.state.write_all_at(&contents, 0).map_err(|error| self.store.failed("write", &held.name, error))
         });
         match written {

@@ -12,7 +12,7 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 use crate::record::Record;
 use crate::record::error::RecordError;
 use crate::record::state::State;
-use crate::record::state_slot::{SLOT_SIZE, Slot};
+use crate::record::state_slot::Slot;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::{FileStore, Releasing};
@@ -42,7 +42,7 @@ impl FileStore {
     }
 
     /// The slot after the one with the number `sequence`.
-    pub(super) fn slot(&self, name: &str, sequence: u64, state: &State) -> Result<[u8; SLOT_SIZE], StoreError> {
+    pub(super) fn slot(&self, name: &str, sequence: u64, state: &State) -> Result<Vec<u8>, StoreError> {
         // A slot with an equal number would not be the present one, and a code could be accepted again.
         let next = sequence.checked_add(1);
         let next =
@@ -51,13 +51,7 @@ impl FileStore {
         slot.encode().ok_or_else(|| self.unreadable(name, RecordError::Mismatch("the state is too large for its slot")))
     }
 
-    pub(super) fn put(
-        &self,
-        file: &File,
-        name: &str,
-        position: usize,
-        slot: &[u8; SLOT_SIZE],
-    ) -> Result<(), StoreError> {
+    pub(super) fn put(&self, file: &File, name: &str, position: usize, slot: &[u8]) -> Result<(), StoreError> {
         let offset = if position == 0 { 0 } else { SECOND_SLOT };
         file.write_all_at(slot, offset).map_err(|error| self.failed("write", name, error))?;
         file.sync_data().map_err(|error| self.failed("flush", name, error))
