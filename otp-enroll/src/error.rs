@@ -10,6 +10,7 @@ use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::request::{Declined, Status};
 use otp_core::qr::TooLong;
 use otp_core::record::state::Lock;
+use otp_core::store::error::StoreError;
 use otp_core::text;
 use otp_core::value::time::Seconds;
 use otp_formats::seed::SeedFault;
@@ -214,6 +215,7 @@ impl CliError {
             | Self::NoRecord(_)
             | Self::NoSuchGroup(_)
             | Self::EmptyGroup(_) => 3,
+            Self::SessionsGoOn { why, .. } if !matches!(**why, Self::Cancelled) => 5,
             Self::SessionsGoOn { why, .. } | Self::SessionsStay { why, .. } | Self::InVain { why, .. } => {
                 why.exit_code()
             }
@@ -237,11 +239,14 @@ impl CliError {
             Self::Interrupted { why, .. } => why.as_ref().map_or(130, |why| why.exit_code()),
             Self::Seed(SeedFault::Both) | Self::Usage(_) => 2,
             Self::Seed(_) => 1,
+            Self::Core(CoreError::Store(StoreError::Unflushed { .. }))
+            | Self::MayBeInForce { .. }
+            | Self::Unsaid(_)
+            | Self::CodesUnseen(_) => 5,
             Self::Core(_)
             | Self::Reported { .. }
             | Self::HelperEnded(_)
             | Self::Helper(_)
-            | Self::MayBeInForce { .. }
             | Self::Ask(_)
             | Self::Screen(_)
             | Self::File(_)
@@ -250,11 +255,9 @@ impl CliError {
             | Self::Tool { .. }
             | Self::NoLogind
             | Self::Output(_)
-            | Self::Unsaid(_)
             | Self::NotDone(_)
             | Self::TakenBack { .. }
-            | Self::Unreadable { .. }
-            | Self::CodesUnseen(_) => 4,
+            | Self::Unreadable { .. } => 4,
         }
     }
 

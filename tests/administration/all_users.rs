@@ -120,7 +120,7 @@ fn what_is_done_to_many_is_done_to_all_of_them_even_with_a_closed_output() {
         let config = site.config().display();
         let command = format!("otp-enroll --config {config} admin require {option} {} {}", alice.name, bob.name);
         let outcome = Outcome::of(Command::new("bash").args(["-c", &format!("{command} > /dev/full")]), "");
-        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        assert_eq!(outcome.code, Some(5), "{outcome:?}");
         assert!(outcome.err.starts_with(&format!("otp-enroll: {text}")), "{outcome:?}");
         assert!(required(&alice) && required(&bob), "{option}: {outcome:?}");
     }

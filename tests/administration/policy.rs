@@ -533,7 +533,7 @@ fn where_sessions_cannot_be_ended_the_override_stands_and_that_is_said() {
         let mut command = Command::new("/usr/local/bin/otp-enroll");
         command.arg("--config").arg(desk.site.config()).args(["admin", "require", "--end-sessions", "--yes", name]);
         let outcome = Outcome::of(command.env("PATH", path), "");
-        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        assert_eq!(outcome.code, Some(5), "{outcome:?}");
         let said = format!("a second factor is required from now on, but sessions could not be ended: {text}");
         assert!(outcome.err.contains(&said) && outcome.err.ends_with(&hint), "{outcome:?}");
         assert!(outcome.out.starts_with(&format!("{name}: required\n")), "{outcome:?}");

@@ -347,7 +347,7 @@ fn recovery_codes_that_could_not_be_written_are_not_lost_silently() {
     let outcome = in_shell(&alice, "otp-enroll recovery --stdin > /dev/full", &set_up.recovery[0]);
     assert_complains(
         &outcome,
-        4,
+        5,
         "the new recovery codes could not be shown: No space left on device",
         "they are active all the same; get new ones with: otp-enroll recovery",
     );
@@ -355,7 +355,7 @@ fn recovery_codes_that_could_not_be_written_are_not_lost_silently() {
     // Saved is not lost.
     let line = "otp-enroll recovery --stdin --save-recovery codes > /dev/full";
     let outcome = in_shell(&alice, line, &set_up.app.code(0));
-    assert_eq!(outcome.code, Some(4));
+    assert_eq!(outcome.code, Some(5));
     assert!(outcome.err.contains("done, but writing to standard output failed"), "{outcome:?}");
     assert_eq!(fs::read_to_string(alice.home.join("codes")).unwrap().lines().count(), 11);
 
@@ -400,7 +400,7 @@ fn a_reader_that_has_seen_enough_is_no_error_to_complain_of() {
     // What was done is said to be done.
     let set_up = Enrolled::new(&alice);
     let outcome = in_shell(&alice, "otp-enroll disable --yes --stdin > /dev/full", &set_up.app.code(0));
-    assert_eq!(outcome.code, Some(4));
+    assert_eq!(outcome.code, Some(5));
     assert!(outcome.err.contains("done, but writing to standard output failed"), "{outcome:?}");
     assert_eq!(status(&alice)["enrolled"], false);
 }

@@ -372,12 +372,12 @@ fn what_could_not_be_done_is_told_with_the_reason() {
         ),
         (CliError::Tool { program: "getent", error: not_allowed() }, "getent failed: WHY", None, 4),
         (CliError::Output(not_allowed()), "cannot write to standard output: WHY", None, 4),
-        (CliError::Output(not_allowed()).although_done(), "done, but writing to standard output failed: WHY", None, 4),
+        (CliError::Output(not_allowed()).although_done(), "done, but writing to standard output failed: WHY", None, 5),
         (
             CliError::CodesUnseen(not_allowed()),
             "the new recovery codes could not be shown: WHY",
             Some("they are active all the same; get new ones with: otp-enroll recovery"),
-            4,
+            5,
         ),
         (
             CliError::Unreadable { path: "users.oath".into(), error: not_allowed() },
@@ -396,7 +396,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
             goes_on(CliError::Tool { program: "loginctl", error: not_allowed() }),
             "a second factor is required from now on, but sessions could not be ended: loginctl failed: WHY",
             end_them,
-            4,
+            5,
         ),
         (
             CliError::SessionsStay {
