@@ -133,7 +133,7 @@ fn on_records(
         Admin::List { without_device: true, service } => {
             let service = &LoginContext::service(service);
             let (names, line) = (Names::ask()?, doctor::line_of(service));
-            list::without_device(site, store, service, line, names, &Seen::of_fleet(site, output)?, output)
+            list::without_device(site, store, service, line, names, &Seen::of(site, store, output)?, output)
         }
         Admin::Explain { user, service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);

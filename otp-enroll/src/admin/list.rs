@@ -6,6 +6,7 @@ use otp_core::decision::verify::Limits;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{DeviceStatus, Status};
 use otp_core::record::Record;
+use otp_core::record::state::Unenforced;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts::account;
 use otp_core::system::config_file::Site;
@@ -170,9 +171,60 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Nothing of the records of this host.
-    pub(super) fn of_fleet(site: &Site, output: &Output) -> Result<Self, CliError> {
-        Ok(Self { fleet: FleetUsers::of(site, output, |_, _| Ok(()))?, ..Self::default() })
+    pub(super) fn of(site: &Site, store: &FileStore, output: &Output) -> Result<Self, CliError> {
+        let mut seen = Self { fleet: FleetUsers::of(site, output, |_, _| Ok(()))?, ..Self::default() };
+        seen.read_records(site, store, output, |_, _, _| Ok(()))?;
+        Ok(seen)
+    }
+
+    /// Reads the records of this host: that takes less than to look up each user by name, and whether there is a record. `tell`
+    /// hears of each user whose last login would have been refused.
+    pub(super) fn read_records(
+        &mut self,
+        site: &Site,
+        store: &FileStore,
+        output: &Output,
+        mut tell: impl FnMut(&mut Progress, &Account, &Unenforced) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let stems = stems(store, output)?;
+        let mut progress = Progress::new("reading records", stems.len(), output);
+        ahead::each(
+            &stems,
+            |stem| told(site, store, stem),
+            |stem, told| {
+                progress.step();
+                let Told { has_device, unenforced } = told?;
+                if let Some((account, unenforced)) = unenforced {
+                    tell(&mut progress, &account, &unenforced)?;
+                }
+                if has_device {
+                    self.with_device.push(stem.clone());
+                }
+                Ok(())
+            },
+        )
+    }
+}
+
+/// What a record tells.
+#[derive(Default)]
+struct Told {
+    /// It has a device, and its file name is the user's.
+    has_device: bool,
+    unenforced: Option<(Account, Unenforced)>,
+}
+
+/// Nothing if its user's is the fleet's.
+fn told(site: &Site, store: &FileStore, stem: &str) -> Result<Told, CoreError> {
+    match read_of(store, stem) {
+        Ok((account, _)) if site.config.is_of_fleet(account.name.as_str()) => Ok(Told::default()),
+        Ok((account, Some(Record { credentials, state }))) => Ok(Told {
+            has_device: credentials.has_device() && account.name.file_stem() == stem,
+            unenforced: state.unenforced.map(|unenforced| (account, unenforced)),
+        }),
+        Err(error @ (CoreError::Names { .. } | CoreError::NoAnswer { .. })) => Err(error),
+        // A record that cannot be used is told of where its user is.
+        Ok((_, None)) | Err(_) => Ok(Told::default()),
     }
 }
 

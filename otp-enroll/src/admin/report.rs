@@ -1,16 +1,12 @@
 //! The results of a rollout (`enforce = false`): users who would have been refused, and why.
 
-use otp_core::error::CoreError;
 use otp_core::protocol::request::UnenforcedRefusal;
-use otp_core::record::Record;
 use otp_core::record::state::Unenforced;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
-use otp_core::value::user::Account;
 use serde::Serialize;
 
 use super::accounts::Names;
-use super::ahead;
 use super::fleet_users::FleetUsers;
 use super::list::{self, LineOfService, Seen};
 use crate::error::CliError;
@@ -25,13 +21,6 @@ struct WouldHaveBeenRefused<'a> {
     user: &'a str,
     at: &'a str,
     why: &'a str,
-}
-
-#[derive(Default)]
-struct Told {
-    /// It has a device, and its file name is the user's.
-    has_device: bool,
-    unenforced: Option<(Account, Unenforced)>,
 }
 
 /// Lists users whose last login would have been refused, then users without a device.
@@ -50,23 +39,9 @@ pub(super) fn report(
             Some(UnenforcedRefusal { at, why }) => tell(listing, progress, &status.user, at, why),
             None => Ok(()),
         })?;
-        let stems = list::stems(store, output)?;
-        let mut progress = Progress::new("reading records", stems.len(), output);
-        ahead::each(
-            &stems,
-            |stem| told(site, store, stem),
-            |stem, told| {
-                progress.step();
-                let Told { has_device, unenforced } = told?;
-                if let Some((account, Unenforced { at, why })) = unenforced {
-                    tell(listing, &mut progress, account.name.as_str(), &at.to_string(), &why)?;
-                }
-                if has_device {
-                    seen.with_device.push(stem.clone());
-                }
-                Ok(())
-            },
-        )
+        seen.read_records(site, store, output, |progress, account, Unenforced { at, why }| {
+            tell(listing, progress, account.name.as_str(), &at.to_string(), why)
+        })
     })?;
     if output.is_advising() {
         let heading = format!("\nUsers without a device, and what a login through {service} would be:");
@@ -78,18 +53,4 @@ pub(super) fn report(
 fn tell(listing: &mut Listing<'_>, progress: &mut Progress, user: &str, at: &str, why: &str) -> Result<(), CliError> {
     let refused = WouldHaveBeenRefused { user, at, why };
     listing.result(progress, &refused, || format!("{user:<24}  {}  {why}", language::moment(at)))
-}
-
-/// What a record of this host tells; nothing if its user's is the fleet's.
-fn told(site: &Site, store: &FileStore, stem: &str) -> Result<Told, CoreError> {
-    match list::read_of(store, stem) {
-        Ok((account, _)) if site.config.is_of_fleet(account.name.as_str()) => Ok(Told::default()),
-        Ok((account, Some(Record { credentials, state }))) => Ok(Told {
-            has_device: credentials.has_device() && account.name.file_stem() == stem,
-            unenforced: state.unenforced.map(|unenforced| (account, unenforced)),
-        }),
-        Err(error @ (CoreError::Names { .. } | CoreError::NoAnswer { .. })) => Err(error),
-        // A record that cannot be used is listed below, and by `admin list`.
-        Ok((_, None)) | Err(_) => Ok(Told::default()),
-    }
 }
