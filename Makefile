@@ -165,7 +165,7 @@ UNPACKED      := fail2ban apparmor selinux-policy-default
 UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
-SCRIPTS       := $(addprefix tests/,machine machine-check only group proof packages person claims accounts demo deb dist container podman newcomer tpm cockpit/check cockpit/same) .ci/run fuzz/run mutants/run \
+SCRIPTS       := $(addprefix tests/,machine machine-check only group proof packages person claims accounts demo deb rpm dist container podman newcomer tpm cockpit/check cockpit/same) .ci/run fuzz/run mutants/run \
 	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker %/enroller,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
@@ -196,7 +196,7 @@ fleet_build     = CFLAGS="$${CFLAGS:-} $(remap_c)" $(CARGO) build $(CARGOFLAGS) 
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
 .PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier cockpit install-cockpit uninstall-cockpit fleet fleet-demo fleet-failover manual rendered-manual catalogue products test-programs rust packages build-packages deb-packages \
-	lint-packages bench-packages vm-packages dist-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-cockpit check-deb check-built-deb check-rootless lint advisories \
+	lint-packages bench-packages vm-packages dist-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-cockpit check-deb check-built-deb check-rpm check-built-rpm check-rootless lint advisories \
 	demo demo-shell install uninstall deb rpm dist dist-check container clean
 
 all: agent products
@@ -331,6 +331,7 @@ check-packaged: packages unpacked
 	    beside=0
 	    $(await_package)
 	    $(MAKE) --no-print-directory check-built-deb || beside=$$?
+	    $(MAKE) --no-print-directory check-built-rpm || beside=$$?
 	    $(MAKE) --no-print-directory check-cockpit COCKPIT=user || beside=$$?
 	    exit "$$beside"
 	  } > "$(target)/check-beside.log" 2>&1 &
@@ -424,6 +425,14 @@ check-deb: deb check-built-deb
 check-built-deb:
 	tests/deb check
 	$(as_root) tests/deb live
+
+# The RPM packages, from the same programs, on a copy of this machine. `make rpm` compiles them as an RPM system does.
+check-rpm: deb
+	@libexecdir=/usr/libexec/pam_otp localedir=/usr/share/locale PAM_OTP_RELEASE="$(target)/deb/cargo/release" \
+	  $(MAKE) --no-print-directory check-built-rpm
+
+check-built-rpm:
+	$(as_root) tests/machine tests/rpm
 
 # The tests of our libraries for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
