@@ -26,20 +26,35 @@ impl FileStore {
             return self.hold(account, names, file);
         }
         let (temporary, file) = self.temporary_state(account, names)?;
-        let metadata = self.examine(&file, &temporary)?;
-        if self.inode(&temporary)? != Some(metadata.ino()) {
+        let placed = self.place_state(account, names, &temporary, file);
+        if placed.is_err() && temporary != names.incoming_state(geteuid().is_root()) {
+            let _ = self.unlink(&temporary); // no other process looks for a file of this name
+        }
+        placed
+    }
+
+    /// Fills a new state and renames it into place.
+    fn place_state(
+        &self,
+        account: &Account,
+        names: &Names,
+        temporary: &str,
+        file: Releasing,
+    ) -> Result<Option<InPlace>, StoreError> {
+        let metadata = self.examine(&file, temporary)?;
+        if self.inode(temporary)? != Some(metadata.ino()) {
             return Ok(None); // renamed or removed before it was locked
         }
-        file.set_len(0).map_err(|error| self.failed("write", &temporary, error))?;
-        self.fill(&file, &temporary, account, &BLANK)?;
-        let (from, to) = (temporary.as_str(), names.state.as_str());
-        match renameat2(&self.directory, from, &self.directory, to, RenameFlags::RENAME_NOREPLACE) {
+        file.set_len(0).map_err(|error| self.failed("write", temporary, error))?;
+        self.fill(&file, temporary, account, &BLANK)?;
+        let to = names.state.as_str();
+        match renameat2(&self.directory, temporary, &self.directory, to, RenameFlags::RENAME_NOREPLACE) {
             Ok(()) => {
                 let (size, slots) = (STATE_SIZE, Slots::new(BLANK.to_vec()));
                 Ok(Some(InPlace { file, inode: metadata.ino(), size, slots }))
             }
             Err(error) => {
-                self.unlink(&temporary)?;
+                self.unlink(temporary)?;
                 let overtaken = [Errno::EEXIST, Errno::ENOENT].contains(&error);
                 if overtaken { Ok(None) } else { Err(self.failed("create", to, error)) }
             }
@@ -58,7 +73,13 @@ impl FileStore {
             Ok(Ok(file)) => Ok((usual, file)),
             Ok(Err(StoreError::Busy)) | Err(Errno::EEXIST) => {
                 let (other, file) = self.create_in_place_of(&usual)?;
-                self.lock(file, &other).map(|file| (other, file))
+                match self.lock(file, &other) {
+                    Ok(file) => Ok((other, file)),
+                    Err(error) => {
+                        let _ = self.unlink(&other);
+                        Err(error)
+                    }
+                }
             }
             Ok(Err(error)) => Err(error),
             Err(error) => Err(self.failed("create", &usual, error)),
