@@ -366,7 +366,7 @@ fn recovery_codes_that_could_not_be_written_are_not_lost_silently() {
     let mut deaf = talk.turn_away();
     deaf.say(&app.code(0));
     let outcome = deaf.end();
-    assert_eq!(outcome.code, Some(4));
+    assert_eq!(outcome.code, Some(5));
     assert!(outcome.err.contains("the new recovery codes could not be shown: Broken pipe"), "{outcome:?}");
     assert_eq!(status(&bob)["enrolled"], true, "as was said");
 }
