@@ -773,7 +773,7 @@ Exit codes:
   2    the command line is wrong
   3    there is no such user, or the user has no device
   4    failed: configuration, records, helper, terminal or file
-  5    done, or perhaps done, and something failed after that: the message says what
+  5    done, or perhaps done, and something failed after that
   130  interrupted
 
 Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp.toml(5).";
