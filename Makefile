@@ -304,8 +304,9 @@ $(addprefix $(target)/unpacked/,$(UNPACKED_WITH_LIBRARIES)):
 
 # What is tested is what the Debian package ships: the programs are compiled once, for it, and the tests install those. Two paths
 # that differ are compiled in, the helper's and that of the translations; so here they are the package's.
+as_packaged := libexecdir=/usr/libexec/pam_otp localedir=/usr/share/locale PAM_OTP_RELEASE="$(target)/deb/cargo/release"
 check:
-	@libexecdir=/usr/libexec/pam_otp localedir=/usr/share/locale PAM_OTP_RELEASE="$(target)/deb/cargo/release" $(MAKE) --no-print-directory check-packaged
+	@$(as_packaged) $(MAKE) --no-print-directory check-packaged
 
 # A machine that boots is `make vm`.
 check-packaged: packages unpacked
@@ -428,8 +429,7 @@ check-built-deb:
 
 # The RPM packages, from the same programs, on a copy of this machine. `make rpm` compiles them as an RPM system does.
 check-rpm: deb
-	@libexecdir=/usr/libexec/pam_otp localedir=/usr/share/locale PAM_OTP_RELEASE="$(target)/deb/cargo/release" \
-	  $(MAKE) --no-print-directory check-built-rpm
+	@$(as_packaged) $(MAKE) --no-print-directory check-built-rpm
 
 check-built-rpm:
 	$(as_root) tests/machine tests/rpm

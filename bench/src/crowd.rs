@@ -35,13 +35,9 @@ pub(crate) fn gather(place: &Place, others: Range<u32>, progress: &Progress) {
         enrollment[..4].copy_from_slice(&number.to_be_bytes());
         let record = enroll::record(&account, &key, Factor::Time, enrollment);
         write(&state.join(format!("{name}.toml")), account.uid, 0o600, record.credentials.encode().as_bytes());
-        let slot = Slot { sequence: 1, state: record.state }.encode().unwrap();
-        write(
-            &state.join(format!("{name}.state")),
-            account.uid,
-            0o600,
-            &[slot.as_slice(), &[b' '; SLOT_SIZE]].concat(),
-        );
+        let mut slots = Slot { sequence: 1, state: record.state }.encode().unwrap();
+        slots.resize(SLOT_SIZE * 2, b' ');
+        write(&state.join(format!("{name}.state")), account.uid, 0o600, &slots);
     }
     progress.part(&format!("settling {}", place.medium), total, total);
     place.settle();

@@ -62,10 +62,7 @@ pub(crate) fn measure(place: &Place, others: u32, import: Duration, progress: &P
         let mut names = Command::new("xargs");
         names.args(["getent", "passwd"]).stdin(names_of(others)).stdout(Stdio::null());
         let looked_up = timed("looking all of them up", &mut names, others, progress);
-        // A shell's background job would ignore the signal, and so would what it starts.
-        let mut list = Command::new("env");
-        list.args(["--default-signal=INT", "otp-enroll"]).args(admin(place, COMMANDS[0]).get_args());
-        let mut child = list.stdout(Stdio::null()).stdin(Stdio::null()).spawn().unwrap();
+        let mut child = admin(place, COMMANDS[0]).spawn().unwrap();
         std::thread::sleep(commands[0].1 / 3);
         let start = Instant::now();
         machine::run(Command::new("kill").args(["-INT", &child.id().to_string()]));
@@ -76,8 +73,13 @@ pub(crate) fn measure(place: &Place, others: u32, import: Duration, progress: &P
 }
 
 fn admin(place: &Place, command: &str) -> Command {
-    let mut admin = Command::new("otp-enroll");
-    admin.arg("--config").arg(enroll::config(place)).arg("admin").args(command.split(' '));
+    // A shell's background job ignores Ctrl-C, and so does what it starts.
+    let mut admin = Command::new("env");
+    admin
+        .args(["--default-signal=INT", "otp-enroll", "--config"])
+        .arg(enroll::config(place))
+        .arg("admin")
+        .args(command.split(' '));
     admin.stdout(Stdio::null()).stdin(Stdio::null());
     admin
 }

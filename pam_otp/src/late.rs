@@ -14,7 +14,7 @@ extern "C" fn find(name: *const c_char) -> *const c_void {
     // SAFETY: the names are C strings of this module, written beside the jumps below.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name) };
     if found.is_null() {
-        abort(); // as the loader does, which knows all of them from these libraries' first versions with the module's others
+        abort(); // a library that old lacks what the loader looks up for this module, and was not loaded with it
     }
     found
 }

@@ -62,6 +62,14 @@ pub fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
 }
 
+/// The folder of this machine's libraries.
+///
+/// # Panics
+/// Without gcc.
+pub fn libraries() -> PathBuf {
+    Path::new("/usr/lib").join(run(Command::new("gcc").arg("-print-multiarch")).trim())
+}
+
 /// A program of the product, as it was compiled.
 ///
 /// # Panics

@@ -19,8 +19,7 @@ const MOST_SYMBOLS: usize = 63;
 /// The installed module, beside pam_unix.so.
 fn module() -> PathBuf {
     machine::require("looking at what is installed");
-    let machine = machine::run(Command::new("gcc").arg("-print-multiarch"));
-    Path::new("/usr/lib").join(machine.trim()).join("security/pam_otp.so")
+    machine::libraries().join("security/pam_otp.so")
 }
 
 /// What the loader looks up for the module.
@@ -110,8 +109,7 @@ fn the_module_asks_the_loader_for_few_symbols() {
 fn what_the_module_looks_up_when_it_calls_it_is_there() {
     let mut there = BTreeSet::new();
     for library in ["libc.so.6", "libpam.so.0"] {
-        let machine = machine::run(Command::new("gcc").arg("-print-multiarch"));
-        let library = Path::new("/lib").join(machine.trim()).join(library);
+        let library = machine::libraries().join(library);
         let symbols = machine::run(Command::new("nm").args(["--dynamic", "--defined-only"]).arg(library));
         // With one `@` it is for programs of earlier times alone.
         let now = symbols.lines().filter_map(|line| line.split(' ').next_back()?.split_once("@@"));

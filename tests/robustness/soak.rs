@@ -194,8 +194,7 @@ fn valgrind_finds_no_leak_and_no_stray_access() {
 #[ignore = "needs host and module built with AddressSanitizer: make asan"]
 fn address_sanitizer_finds_no_leak_and_no_stray_access() {
     let mut house = House::new();
-    let folder = machine::run(Command::new("gcc").arg("-print-multiarch"));
-    for program in [format!("/usr/lib/{}/security/pam_otp.so", folder.trim()).into(), machine::program("pamtalk")] {
+    for program in [machine::libraries().join("security/pam_otp.so"), machine::program("pamtalk")] {
         let content = fs::read(&program).unwrap();
         let watched = content.windows(13).any(|name| name == b"__asan_report");
         assert!(watched, "{} is built without AddressSanitizer: make asan", program.display());

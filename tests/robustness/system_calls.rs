@@ -147,15 +147,16 @@ impl Traced for Desk {
     fn named(&self, call: &str) -> String {
         let replace = |text: String, (from, to): (String, &str)| text.replace(&from, to);
         let path = |path: &std::path::Path| path.display().to_string();
-        let module = machine::run(Command::new("gcc").arg("-print-multiarch")).trim().to_owned();
+        let module = path(&machine::libraries().join("security/pam_otp.so"));
+        let linked = module.strip_prefix("/usr").unwrap().to_owned(); // /lib leads to /usr/lib
         [
             (path(&self.service.path()), "SERVICE"),
             (path(self.site.config()), "CONFIG"),
             (path(self.site.config().parent().unwrap()), "BESIDE"),
             (path(self.site.state()), "STATE"),
             (self.user.name.clone(), "USER"),
-            (format!("/usr/lib/{module}/security/pam_otp.so"), "MODULE"),
-            (format!("/lib/{module}/security/pam_otp.so"), "MODULE"),
+            (module, "MODULE"),
+            (linked, "MODULE"),
         ]
         .into_iter()
         .fold(call.to_owned(), replace)

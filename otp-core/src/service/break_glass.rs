@@ -16,6 +16,7 @@ use crate::record::change::Change;
 use crate::service::caller::Caller;
 use crate::service::enrollment::{new_enrollment, new_recovery_codes, revealed};
 use crate::store::error::StoreError;
+use crate::store::files::identity::ID;
 use crate::store::files::open::FileStore;
 use crate::store::{change, update};
 use crate::system::config_file::Site;
@@ -25,9 +26,6 @@ use crate::value::user::Account;
 
 /// Within the folder of records.
 const FOLDER: &str = "break-glass";
-
-/// The link with the id of a folder of records.
-const ID: &str = ".store-id";
 
 /// The records of this kind that this host has.
 pub struct BreakGlass<'a> {

@@ -22,11 +22,11 @@ pub(super) fn each<I: Sync, T: Send, E>(
     read: impl Fn(&I) -> T + Sync,
     mut tell: impl FnMut(&I, T) -> Result<(), E>,
 ) -> Result<(), E> {
-    let (first, items) = items.split_at(items.len().min(FIRST));
+    let (tried, items) = items.split_at(items.len().min(FIRST));
     let before = waits();
-    let results: Vec<T> = first.iter().map(&read).collect();
-    let readers = readers(waits().saturating_sub(before), first.len());
-    first.iter().zip(results).try_for_each(|(item, result)| tell(item, result))?;
+    let results: Vec<T> = tried.iter().map(&read).collect();
+    let threads = readers(waits().saturating_sub(before), tried.len());
+    tried.iter().zip(results).try_for_each(|(item, result)| tell(item, result))?;
 
     let read = &read;
     thread::scope(|scope| {
@@ -34,7 +34,7 @@ pub(super) fn each<I: Sync, T: Send, E>(
             // One batch waits to be told while the next one is read.
             let (hand, handed) = mpsc::sync_channel(1);
             scope.spawn(move || {
-                for batch in items.chunks(BATCH).skip(first).step_by(readers) {
+                for batch in items.chunks(BATCH).skip(first).step_by(threads) {
                     if hand.send(batch.iter().map(read).collect::<Vec<T>>()).is_err() {
                         break;
                     }
@@ -42,7 +42,7 @@ pub(super) fn each<I: Sync, T: Send, E>(
             });
             handed
         };
-        let readers: Vec<_> = (0..readers.min(items.len().div_ceil(BATCH))).map(begin).collect();
+        let readers: Vec<_> = (0..threads.min(items.len().div_ceil(BATCH))).map(begin).collect();
         for (batch, handed) in items.chunks(BATCH).zip(readers.iter().cycle()) {
             let Ok(results) = handed.recv() else { break }; // its thread panicked, and so will this one
             for (item, result) in batch.iter().zip(results) {

@@ -73,13 +73,10 @@ impl FileStore {
             Ok(Ok(file)) => Ok((usual, file)),
             Ok(Err(StoreError::Busy)) | Err(Errno::EEXIST) => {
                 let (other, file) = self.create_in_place_of(&usual)?;
-                match self.lock(file, &other) {
-                    Ok(file) => Ok((other, file)),
-                    Err(error) => {
-                        let _ = self.unlink(&other);
-                        Err(error)
-                    }
-                }
+                let held = self.lock(file, &other).inspect_err(|_| {
+                    let _ = self.unlink(&other);
+                });
+                held.map(|file| (other, file))
             }
             Ok(Err(error)) => Err(error),
             Err(error) => Err(self.failed("create", &usual, error)),

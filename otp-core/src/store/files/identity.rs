@@ -20,7 +20,7 @@ use crate::store::error::StoreError;
 use crate::store::files::open::FileStore;
 
 /// The link in the state directory. No user's file name starts with a dot.
-const ID: &str = ".store-id";
+pub(crate) const ID: &str = ".store-id";
 
 /// The link in the state directory before the rename.
 const INCOMING_ID: &str = ".store-id-new";
