@@ -16,6 +16,7 @@ mod fleet;
 mod fleet_discard;
 mod fleet_list;
 mod fleet_pull;
+mod fleet_rename;
 mod fleet_status;
 mod fleet_told;
 mod fleet_users;
@@ -223,6 +224,9 @@ fn on_records(
             };
             let accounts = users.iter().map(found).collect::<Result<Vec<_>, _>>()?;
             every(site, &accounts, output, Order::Disable)?.1
+        }
+        Admin::Rename { old, new, yes } if site.config.is_of_fleet(new) || site.config.is_of_fleet(old) => {
+            fleet_rename::rename(site, old, &account(new)?, *yes, output)
         }
         Admin::Rename { old, new, yes } => rename::rename(store, old, &account(new)?, *yes, output),
         Admin::Fleet { command: FleetCommand::Push { users, dry_run } } => {

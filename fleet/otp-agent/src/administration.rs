@@ -7,6 +7,7 @@ use otp_core::config::paths;
 use otp_core::error::CoreError;
 use otp_core::protocol::administration::{Administration, Answer, Answered, Asked, PullStep, Question, UserOrder};
 use otp_core::protocol::request::Reply;
+use otp_core::service::renaming::Renamed;
 use otp_core::system::config_file::Site;
 use otp_core::system::{accounts, random};
 use otp_wire::{ADMIN, AdminAnswer, AdminQuestion, PULL, Problem, PullAnswer, PullQuestion, Pulled, User, WOULD_ADOPT};
@@ -56,11 +57,13 @@ const HINT: &str = "become root, for example with sudo";
 
 /// The user whom this host keeps itself, if the order is about such a one: that record is not the fleet's.
 fn is_of_host(administration: &Administration) -> Result<Option<&str>, CoreError> {
-    let (Administration::User { name, .. } | Administration::Refusals { name }) = administration else {
-        return Ok(None);
+    let names: &[&String] = match administration {
+        Administration::User { name, .. } | Administration::Refusals { name } => &[name],
+        Administration::Rename { from, to } => &[from, to],
+        Administration::Users { .. } => return Ok(None),
     };
     let site = Site::load(paths::CONFIG.as_ref())?;
-    Ok((!site.config.is_of_fleet(name)).then_some(name))
+    Ok(names.iter().find(|name| !site.config.is_of_fleet(name)).map(|name| name.as_str()))
 }
 
 fn failed(error: &CoreError) -> Answered {
@@ -75,7 +78,7 @@ fn administer(administration: Administration, by: u32, upstream: &Upstream, log:
     };
     let is_harmless_twice = match &administration {
         Administration::User { order, .. } => order.is_harmless_twice(),
-        Administration::Users { .. } | Administration::Refusals { .. } => true,
+        Administration::Users { .. } | Administration::Refusals { .. } | Administration::Rename { .. } => true,
     };
     let (question, deadline) = (AdminQuestion { id, by, administration }, Deadline::after(PATIENCE));
     let answer: Result<AdminAnswer, NotOnce> = if is_harmless_twice {
@@ -134,6 +137,9 @@ fn pull(name: &str, step: PullStep, by: u32, upstream: &Upstream) -> Answered {
 
 /// A line in this host's log about what was changed. The audit of the fleet has one, too.
 fn note(administration: &Administration, answer: &Answer, by: u32, log: &dyn Fn(&Event<'_>)) {
+    if let (Administration::Rename { from, to }, Answer::Renamed(Renamed::Done)) = (administration, answer) {
+        log(&Event::Renamed { user: to, from, by });
+    }
     let (Administration::User { name, order }, Answer::Reply(reply)) = (administration, answer) else { return };
     let Some(what) = UserOrder::word(order) else { return };
     let device = if let Reply::ChangedDevice(device) = &**reply { Some(*device) } else { None };

@@ -190,7 +190,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON otp.reset TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.moving TO otp_verifier;
 GRANT INSERT ON otp.audit TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;
-GRANT SELECT, INSERT, UPDATE ON otp.join_token TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE, DELETE ON otp.join_token TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.scope_user TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.refusals_of(text, bigint) TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.told(text, text, timestamptz, bigint) TO otp_verifier;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use otp_core::protocol::request::Confidential;
 use otp_core::record::change::Change;
 use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::change;
@@ -13,23 +12,20 @@ use otp_core::store::error::StoreError;
 use otp_core::store::note::Note;
 use otp_core::system::random;
 use otp_core::value::time::UnixTime;
-use otp_wire::Invitation;
 
 use crate::answered::of_no_host;
-use crate::authority::Authority;
-use crate::command_line::{Command, CommandLine, Token};
+use crate::command_line::{Command, CommandLine};
 use crate::config::Config;
 use crate::database::Servers;
 use crate::database::macs::{self, Renewed};
 use crate::database::migrations;
 use crate::error::Error;
 use crate::fleet::Fleet;
-use crate::joining::hash;
 use crate::store::reseal::{self, Resealed};
 use crate::store::{About, PgStore};
-use crate::told::{told, told_json};
+use crate::told::told;
 use crate::work::Work;
-use crate::{audit, check, hosts, init, key_ring, log, renewal, scope_list, serve, user};
+use crate::{audit, check, hosts, init, key_ring, log, renewal, scope_list, serve, tokens, user};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -38,7 +34,7 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), Error> {
     match &line.command {
         Command::Serve => serve_hosts(config()?),
         Command::Init(how) => init::init(&config()?, how),
-        Command::Token(how) => token(&config()?, how),
+        Command::Token(how) => tokens::run(&config()?, how),
         Command::Host { command } => hosts::run(&config()?, command),
         Command::User { command } => user::run(&config()?, command),
         Command::Scope { command } => scope_list::run(&config()?, command),
@@ -82,20 +78,6 @@ fn make_months(fleet: &Arc<Fleet>) -> Result<(), Error> {
 
 fn no_threads(error: &io::Error) -> Error {
     Error::new(format!("threads cannot be started: {error}"), "see the limits of the unit")
-}
-
-fn token(config: &Config, how: &Token) -> Result<(), Error> {
-    let (rights, authority) = (hosts::rights(&how.rights)?, Authority::load(config)?);
-    // No host could join by it.
-    authority.issuer()?;
-    let mut secret = [0; 32];
-    random::entropy(&mut secret)?;
-    let token = Confidential::of_bytes(&secret);
-    let seconds = how.minutes.saturating_mul(60);
-    let (session, keys) = config.session()?;
-    session.add_token(&keys, &hash(token.expose()), &rights, how.scope.as_deref(), seconds)?;
-    scope_list::warn_of_nobody(&session, how.scope.as_deref())?;
-    told_json(&Invitation { verifiers: config.verifiers.clone(), authority: authority.certificate, token })
 }
 
 fn reseal(config: &Config) -> Result<(), Error> {

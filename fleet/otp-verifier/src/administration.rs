@@ -15,6 +15,7 @@ use otp_core::service::authority::Authority as _;
 use otp_core::service::caller::Caller;
 use otp_core::service::local_authority::LocalAuthority;
 use otp_core::service::messenger::NoMessenger;
+use otp_core::service::renaming::Renamed;
 use otp_core::store::Store as _;
 use otp_core::store::error::StoreError;
 use otp_core::value::time::{Seconds, UnixTime};
@@ -27,6 +28,7 @@ use crate::budgets::now;
 use crate::database::audit_lines::Line;
 use crate::database::scopes::InScope;
 use crate::log;
+use crate::renaming::rename;
 use crate::store::About;
 
 /// What stands for all users in the audit: the name of no account.
@@ -55,6 +57,7 @@ pub(crate) fn administer(question: &AdminQuestion, host: &AskingHost<'_>) -> Ans
             Answer::Users(users(question, after, locked_by.as_deref(), host)?)
         }
         Administration::Refusals { name } => Answer::Refusals(refusals(question, name, host)?),
+        Administration::Rename { from, to } => Answer::Renamed(renamed(question, from, to, host)?),
     };
     body(&AdminAnswer { id: question.id, answer })
 }
@@ -87,6 +90,21 @@ fn about_user(
         }
         Err(error) => Err(undecided(fleet, &error)),
     }
+}
+
+/// Gives the record of a user to another name, both of them in the scope of the host.
+fn renamed(question: &AdminQuestion, from: &str, to: &str, host: &AskingHost<'_>) -> Result<Renamed, Failure> {
+    let place = place(question.by);
+    let about = |name: &str| host.about(Some(&place), &User { name: name.to_owned(), uid: u32::MAX, gid: u32::MAX });
+    let (old, new) = (about(from)?, about(to)?);
+    let store = host.store(&old);
+    let renamed = rename(&store, &old.account.name, &new.account.name, host.origin(question.id));
+    let renamed = host.written(&store, renamed)?;
+    if renamed == Renamed::Done {
+        let event = Event::Renamed { user: to, from, by: question.by };
+        log::notice(&format!("host {}: {event}", host.host.id));
+    }
+    Ok(renamed)
 }
 
 /// The last refusals of a user, on all hosts.

@@ -121,7 +121,10 @@ pub(crate) enum KeyCommand {
 }
 
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) command: Option<TokenCommand>,
     /// What the host may do: login, enroll (users change their devices there), import (push records), export (pull them), admin
     #[arg(long, value_name = "RIGHTS", value_delimiter = ',', default_value = "login")]
     pub(crate) rights: Vec<String>,
@@ -131,6 +134,21 @@ pub(crate) struct Token {
     /// Minutes that the token is good for
     #[arg(long, value_name = "MINUTES", default_value = "60", value_parser = clap::value_parser!(u32).range(1..=10_080))]
     pub(crate) minutes: u32,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum TokenCommand {
+    /// All tokens: their ids, what a host may that joins by one, until when, and which host has
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let no host join by it; one that has joined stays
+    Remove {
+        /// As the list has it
+        id: String,
+    },
 }
 
 #[derive(Subcommand, Debug)]
@@ -210,6 +228,8 @@ pub(crate) enum UserCommand {
     Unrequire { user: String },
     /// Ask for a code at each next login
     ForgetAddresses { user: String },
+    /// Give the record of a renamed account to its new name; the fleet does not know accounts: look whether it is the same person
+    Rename { old: String, new: String },
     /// Issue a passcode, which lets in once
     Issue {
         user: String,

@@ -132,6 +132,19 @@ const DEPART: &str = writes!(
      at = clock_timestamp() RETURNING 1",
     noted from "written"
 );
+/// The record goes to the name that is the last value, and there is a line of the audit for both. What was asked before is not asked
+/// again, and what began before is not put in force under the old name.
+const RENAME: &str = writes!(
+    concat!(
+        "UPDATE otp.record SET name = $12, version = version + 1, state = $10, sealed = $11, request = NULL, host = NULL, event = NULL, \
+         answer = NULL, answered = NULL WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) \
+         AND NOT EXISTS (SELECT FROM otp.record WHERE name = $12) RETURNING 1), \
+         came AS (INSERT INTO otp.audit (name, host, caller_uid, service, rhost, event) \
+         SELECT $12, $2, $3::bigint, $4::text, $5::text, 'renamed from ' || $1 FROM written), ",
+        reset!(from "written")
+    ),
+    noted from "written"
+);
 const ARRIVED: &str = writes!(
     "DELETE FROM otp.moving WHERE name = $1 AND host = $2 AND EXISTS (SELECT FROM who) RETURNING 1",
     noted from "who"
@@ -230,13 +243,13 @@ impl<'s> PgStore<'s> {
             &what.number,
             &what.state,
             what.last,
-            &note.origin.host,
+            what.beyond,
         ];
         let values = all.get(..what.values).unwrap_or(&all);
         self.is_revoked.set(false);
         let row = match self.session.write(sql, values) {
             Ok(row) => row,
-            Err(Unanswered::Overtaken) => return Ok(Swap::Lost),
+            Err(Unanswered::Overtaken | Unanswered::Taken) => return Ok(Swap::Lost),
             Err(unanswered) => return Err(unanswered.into()),
         };
         match (row.try_get(1), row.try_get(2)) {
@@ -264,10 +277,12 @@ struct What<'a> {
     number: i64,
     state: &'a str,
     last: Value<'a>,
+    /// The one after that.
+    beyond: Value<'a>,
 }
 
 /// A statement that takes only what all take.
-const NOTHING: What<'static> = What { values: 8, number: 0, state: "", last: &"" };
+const NOTHING: What<'static> = What { values: 8, number: 0, state: "", last: &"", beyond: &"" };
 
 impl Store for PgStore<'_> {
     type Hold = Version;
@@ -288,7 +303,7 @@ impl Store for PgStore<'_> {
 
     fn swap(&self, account: &Account, version: Version, state: &State, note: &Note<'_>) -> Result<Swap, StoreError> {
         let state = Self::text_of(account, state, version.number.saturating_add(1))?;
-        let what = What { values: 11, number: version.number, state: &state, last: &note.origin.host };
+        let what = What { values: 11, number: version.number, state: &state, last: &note.origin.host, ..NOTHING };
         self.write(SWAP, account, note, what)
     }
 
@@ -311,7 +326,7 @@ impl Store for PgStore<'_> {
             }
         };
         let ((sql, values), state) = (sql, Self::text_of(account, &record.state, next)?);
-        self.write(sql, account, note, What { values, number, state: &state, last: &sealed })
+        self.write(sql, account, note, What { values, number, state: &state, last: &sealed, beyond: &note.origin.host })
     }
 
     fn remove(&self, account: &Account, version: Version, note: &Note<'_>) -> Result<Swap, StoreError> {

@@ -1,11 +1,15 @@
 //! Administration of one user, on a verifier's own machine.
 
+use otp_core::audit::Event;
 use otp_core::protocol::request::{Order, PasscodeOrder, Reply, Request};
 use otp_core::record::credentials::Override;
 use otp_core::service::authority::Authority as _;
 use otp_core::service::caller::Caller;
 use otp_core::service::local_authority::LocalAuthority;
 use otp_core::service::messenger::NoMessenger;
+use otp_core::service::renaming::Renamed;
+use otp_core::store::Store as _;
+use otp_core::store::note::Origin;
 use otp_core::value::time::Seconds;
 use otp_core::value::user::UserName;
 
@@ -14,8 +18,11 @@ use crate::command_line::UserCommand;
 use crate::config::Config;
 use crate::error::Error;
 use crate::log;
+use crate::renaming::rename;
 use crate::store::{About, PgStore};
 use crate::told::{told, told_json};
+
+const LIST: &str = "see: otp-verifier user list";
 
 pub(crate) fn run(config: &Config, command: &UserCommand) -> Result<(), Error> {
     let order = |user: &String, order: Order| carry_out(config, user, Request::Administer(order));
@@ -29,6 +36,7 @@ pub(crate) fn run(config: &Config, command: &UserCommand) -> Result<(), Error> {
         UserCommand::Exempt { user } => order(user, Order::Override(Override::Exempt)),
         UserCommand::Unrequire { user } => order(user, Order::Override(Override::None)),
         UserCommand::ForgetAddresses { user } => order(user, Order::ForgetAddresses),
+        UserCommand::Rename { old, new } => renamed(config, old, new),
         UserCommand::Issue { user, minutes } => {
             let valid = Seconds(u64::from(*minutes).saturating_mul(60));
             carry_out(config, user, Request::IssuePasscode(PasscodeOrder { valid, service: None }))
@@ -40,9 +48,35 @@ fn list(config: &Config) -> Result<(), Error> {
     config.session()?.0.each_user(|name| told(&name.file_stem()))
 }
 
+fn named(user: &str) -> Result<UserName, Error> {
+    UserName::parse(user).ok_or_else(|| Error::new("no user has such a name", LIST))
+}
+
+/// Gives the record of one name to another. A second run after one that had no answer finds that it is done.
+fn renamed(config: &Config, old: &str, new: &str) -> Result<(), Error> {
+    let (former, name) = (named(old)?, named(new)?);
+    let (session, keys) = config.session()?;
+    let store = PgStore::new(&session, &keys, About::default());
+    match rename(&store, &former, &name, Origin::default())? {
+        Renamed::Done => {
+            log::notice(&Event::Renamed { user: new, from: old, by: 0 }.to_string());
+            told(&format!("{new}: has the record of {old} now"))
+        }
+        Renamed::NoRecord if store.read(&of_no_host(name))?.is_some_and(|record| !record.is_blank()) => {
+            told(&format!("{new}: has a record, and {old} has none: nothing to do"))
+        }
+        Renamed::NoRecord => Err(Error::new(format!("{old} has no record"), LIST)),
+        Renamed::HasRecord => Err(Error::new(
+            format!("{new} has a record of its own"),
+            format!(
+                "remove the one that is not needed: otp-verifier user disable {new}, or otp-verifier user disable {old}"
+            ),
+        )),
+    }
+}
+
 fn carry_out(config: &Config, user: &str, request: Request) -> Result<(), Error> {
-    let name =
-        UserName::parse(user).ok_or_else(|| Error::new("no user has such a name", "see: otp-verifier user list"))?;
+    let name = named(user)?;
     let ((session, keys), settings) = (config.session()?, config.settings()?.settings);
     let store = PgStore::new(&session, &keys, About::default());
     let caller = Caller::here(0, true, &|event| log::notice(&event.to_string()));

@@ -8,6 +8,7 @@ use crate::protocol::request::{
     Adopted, Confidential, DeviceOrder, Order, PasscodeOrder, Reply, Request, Status, Token,
 };
 use crate::record::credentials::Override;
+use crate::service::renaming::Renamed;
 use crate::value::time::{Seconds, UnixTime};
 
 /// A line to the agent.
@@ -62,6 +63,8 @@ pub enum Administration {
     },
     /// The last refusals of one user, on all hosts.
     Refusals { name: String },
+    /// The record of a user goes to another name.
+    Rename { from: String, to: String },
 }
 
 /// An order about one user: those requests that no helper takes, and the one for the status.
@@ -120,6 +123,8 @@ pub enum Answer {
     NoHost {},
     /// To [`Administration::Refusals`], the latest first.
     Refusals(Vec<Refused>),
+    /// To [`Administration::Rename`].
+    Renamed(Renamed),
 }
 
 /// A login or a change that a verifier has refused.
@@ -460,6 +465,7 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<Administration>(text).is_ok();
         assert!(read(r#"{"user":{"name":"alice","order":{"unlock":{}}}}"#));
         assert!(read(r#"{"users":{"after":null,"locked_by":"web1"}}"#));
+        assert!(read(r#"{"rename":{"from":"alice","to":"alicia"}}"#));
         for odd in [
             r#"{"user":{"name":"alice","order":{"unlock":{"all":true}}}}"#,
             r#"{"user":{"name":"alice","order":{"open":{}}}}"#,
@@ -468,6 +474,8 @@ mod tests {
             r#"{"user":{"name":"alice","order":{"issue-passcode":{"valid":60}}}}"#,
             r#"{"user":{"name":"alice","order":{"override":{"name":"exempt"}}}}"#,
             r#"{"users":{"after":null}}"#,
+            r#"{"rename":{"from":"alice"}}"#,
+            r#"{"rename":{"from":"alice","to":null}}"#,
             r#"{"users":{"after":null,"all":true}}"#,
         ] {
             assert!(!read(odd), "{odd}");

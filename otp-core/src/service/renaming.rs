@@ -1,5 +1,7 @@
 //! Renamed accounts: the record of an account is found under its former name, and moved to the new one.
 
+use serde::{Deserialize, Serialize};
+
 use crate::audit::Event;
 use crate::error::CoreError;
 use crate::record::Record;
@@ -10,8 +12,9 @@ use crate::store::{Loaded, Store, Swap};
 use crate::system::accounts;
 use crate::value::user::{Account, UserName};
 
-/// The result of [`rename`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What came of giving a record to another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Renamed {
     Done,
     /// There is no record under the former name.

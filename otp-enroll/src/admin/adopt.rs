@@ -4,7 +4,7 @@ use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
 use otp_core::value::user::Account;
 
-use super::same_person::evidence;
+use super::same_person::{evidence, first_device};
 use crate::client;
 use crate::error::CliError;
 use crate::ui::output::Output;
@@ -19,7 +19,7 @@ pub(super) fn adopt(store: &FileStore, account: &Account, yes: bool, output: &Ou
         return output
             .done(&Changed { user, changed: false }, &format!("{user}: the record has uid {} already", account.uid));
     }
-    let told = evidence(user, account, &record);
+    let told = evidence(user, account, first_device(&record));
     if yes {
         output.advise(&told)?;
     } else {

@@ -69,7 +69,7 @@ impl Authority for OfFleet {
                     self.user
                 ),
             }),
-            Answered::Verifier(Answer::Users(_) | Answer::NoHost {} | Answer::Refusals(_))
+            Answered::Verifier(Answer::Users(_) | Answer::NoHost {} | Answer::Refusals(_) | Answer::Renamed(_))
             | Answered::Status(_)
             | Answered::Record { .. }
             | Answered::WouldAdopt(_)
@@ -102,7 +102,7 @@ pub(super) fn each(
                     hint: "names of hosts, on a verifier: otp-verifier host list".into(),
                 });
             }
-            Answer::Reply(_) | Answer::Refusals(_) => return Err(unintelligible().into()),
+            Answer::Reply(_) | Answer::Refusals(_) | Answer::Renamed(_) => return Err(unintelligible().into()),
         };
         page.users.into_iter().try_for_each(&mut act)?;
         after = page.next;
@@ -116,13 +116,13 @@ pub(super) fn each(
 pub(super) fn refusals(user: &str) -> Result<Vec<Refused>, CliError> {
     match asked(Administration::Refusals { name: user.to_owned() })? {
         Answer::Refusals(refusals) => Ok(refusals),
-        Answer::Users(_) | Answer::Reply(_) | Answer::NoHost {} => Err(unintelligible().into()),
+        Answer::Users(_) | Answer::Reply(_) | Answer::NoHost {} | Answer::Renamed(_) => Err(unintelligible().into()),
     }
 }
 
-/// What a verifier answers to a look.
-fn asked(look: Administration) -> Result<Answer, CliError> {
-    match ask(Asked::Administer(Box::new(look)))? {
+/// What a verifier answers to a look, or to what may be done twice.
+pub(super) fn asked(administration: Administration) -> Result<Answer, CliError> {
+    match ask(Asked::Administer(Box::new(administration)))? {
         Answered::Verifier(answer) => Ok(answer),
         Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
             Err(CliError::Reported { error, hint })
@@ -154,11 +154,6 @@ impl Reach<'_> {
             Admin::Export(_) => {
                 Reach::NotYet("export", "a backup of the fleet is one of its database: see docs/fleet.md")
             }
-            Admin::Rename { new, .. } => Reach::NotYetAbout(
-                new,
-                "rename",
-                "otp-enroll admin issue NEW, and the user enrolls again; otp-enroll admin disable OLD removes the old record",
-            ),
             Admin::Adopt { user, .. } => {
                 Reach::NotYetAbout(user, "adopt", "the fleet knows users by their names alone: nothing is to be done")
             }
@@ -193,6 +188,7 @@ impl Reach<'_> {
             | Admin::Remove { .. }
             | Admin::Resync { .. }
             | Admin::Issue { .. }
+            | Admin::Rename { .. }
             | Admin::BreakGlass { .. }
             | Admin::Revoke { .. }
             | Admin::Reset { .. }
@@ -255,7 +251,8 @@ pub(super) fn touches_host(command: &Admin, site: &Site) -> bool {
     } else if let Admin::Add { user, .. }
     | Admin::Remove { user, .. }
     | Admin::Resync { user, .. }
-    | Admin::Issue { user, .. } = command
+    | Admin::Issue { user, .. }
+    | Admin::Rename { new: user, .. } = command
     {
         !site.config.is_of_fleet(user)
     } else {

@@ -10,12 +10,11 @@ use otp_core::value::user::Account;
 
 const DAY: u64 = 86_400;
 
-/// What is known of the age of record and account.
-pub(super) fn evidence(of: &str, account: &Account, record: &Record) -> String {
+/// What is known of the age of a record, which has its first device since then, and of the account.
+pub(super) fn evidence(of: &str, account: &Account, first: Option<UnixTime>) -> String {
     let found = User::from_name(account.name.as_str()).ok().flatten();
     let home = found.and_then(|found| born(&found.dir).map(|time| (found.dir, time)));
     let password = fs::read_to_string("/etc/shadow").ok().and_then(|text| last_change(&text, account.name.as_str()));
-    let first = first_device(record);
     let mut told = vec![match first {
         Some(time) => format!("The record of {of} has a device since {}.", time.day()),
         None => format!("The record of {of} has no device."),
@@ -51,7 +50,7 @@ pub(super) fn seems_new(account: &Account, record: &Record) -> bool {
 }
 
 /// Since when the record has a device.
-fn first_device(record: &Record) -> Option<UnixTime> {
+pub(super) fn first_device(record: &Record) -> Option<UnixTime> {
     record.credentials.devices.iter().map(|device| device.created).min()
 }
 

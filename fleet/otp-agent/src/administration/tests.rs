@@ -58,6 +58,20 @@ fn what_may_be_done_twice_is_asked_again_with_its_id_where_no_answer_came() {
 }
 
 #[test]
+fn a_new_name_is_asked_for_again_too_and_is_in_the_log_once_it_is_given() {
+    let (host, verifiers) = fleet(2);
+    let rename = || Administration::Rename { from: "alice".into(), to: "alicia".into() };
+    verifiers[0].will_say([Say::Close]);
+    let (_, lines) = ordered(&host, rename());
+    assert_eq!((verifiers.iter().map(|verifier| verifier.questions().len()).sum::<usize>(), lines.len()), (2, 0));
+    let lines = RefCell::new(Vec::new());
+    for renamed in [Renamed::NoRecord, Renamed::HasRecord, Renamed::Done] {
+        note(&rename(), &Answer::Renamed(renamed), 0, &|event| lines.borrow_mut().push(event.to_string()));
+    }
+    assert_eq!(lines.into_inner(), ["renamed user=alicia by_uid=0 from=alice"]);
+}
+
+#[test]
 fn what_may_not_be_done_twice_is_sent_once_and_the_answer_says_that_it_may_be_done() {
     let busy = Say::Status(503, json!({"error": "not confirmed in time", "hint": "wait"}));
     for lost in [Say::Close, Say::OtherId, busy, Say::Text("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".into())] {

@@ -36,9 +36,9 @@ pub(crate) struct Scene {
     _folder: TempDir,
 }
 
-const WEB1: [u8; 32] = [1; 32];
-const DESK: [u8; 32] = [2; 32];
-const SMALL: [u8; 32] = [3; 32];
+pub(crate) const WEB1: [u8; 32] = [1; 32];
+pub(crate) const DESK: [u8; 32] = [2; 32];
+pub(crate) const SMALL: [u8; 32] = [3; 32];
 
 impl Scene {
     pub(crate) fn new() -> Self {
@@ -89,7 +89,7 @@ impl Scene {
         }
     }
 
-    fn ask(&self, key: [u8; 32], administration: Administration) -> Result<Value, (u16, String)> {
+    pub(crate) fn ask(&self, key: [u8; 32], administration: Administration) -> Result<Value, (u16, String)> {
         let question = AdminQuestion { id: RequestId([0xa5; 16]), by: 7, administration };
         let answer = Asked::Admin(question).answer(&self.fleet, &self.session, Some(key));
         let answer = answer.map_err(|failure| (failure.status, failure.error))?;
@@ -98,7 +98,7 @@ impl Scene {
         Ok(answer["answer"].clone())
     }
 
-    fn order(&self, key: [u8; 32], name: &str, order: UserOrder) -> Result<Value, (u16, String)> {
+    pub(crate) fn order(&self, key: [u8; 32], name: &str, order: UserOrder) -> Result<Value, (u16, String)> {
         let answer = self.ask(key, Administration::User { name: name.into(), order })?;
         Ok(answer["reply"].clone())
     }

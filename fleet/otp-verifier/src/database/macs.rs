@@ -12,7 +12,7 @@ use crate::row_mac::RowOf;
 
 /// What to do about rows that no verifier has written.
 pub(crate) const ALTERED: &str = "look for who writes to the database; remove them: otp-verifier host remove, otp-verifier scope \
-     remove; a token by SQL, as otp_owner: DELETE FROM otp.join_token";
+     remove, otp-verifier token remove";
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -30,6 +30,19 @@ pub(crate) enum Joined {
     Taken,
 }
 
+/// A token as an administrator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// SHA-256 of the token, in hexadecimal: its name, since the token itself is known to nobody here.
+    pub id: String,
+    /// Whether a verifier has made it. One that was not made by one lets no host join.
+    pub is_genuine: bool,
+    pub rights: Vec<Right>,
+    pub scope: Option<String>,
+    pub expires: UnixTime,
+    pub used_by: Option<String>,
+}
+
 /// A row of a token.
 pub(super) struct TokenRow {
     pub(super) hash: Vec<u8>,
@@ -92,6 +105,34 @@ impl Session {
         let mac = keys.mac_of(&RowOf::JoinToken { hash, rights, scope, expires });
         let mac = mac.map_err(|error| StoreError::Unreachable(error.to_string()))?;
         self.changed(SQL, &[&hash.as_slice(), &words(rights), &scope, &expires, &mac]).map(drop)
+    }
+
+    /// All tokens, those that end first in front.
+    pub(crate) fn tokens(&self, keys: &Keys) -> Result<Vec<Known>, StoreError> {
+        const SQL: &str = concat!("SELECT ", token_columns!(), " FROM otp.join_token t ORDER BY t.expires, t.hash");
+        let known = |row: &tokio_postgres::Row| {
+            let row = TokenRow::read(row)?;
+            Ok(Known {
+                id: base16ct::lower::encode_string(&row.hash),
+                is_genuine: keys.is_genuine(&row.what(), &row.mac),
+                expires: UnixTime(u64::try_from(row.expires).unwrap_or_default()),
+                rights: row.rights,
+                scope: row.scope,
+                used_by: row.used_by,
+            })
+        };
+        self.read(SQL, &[])?.iter().map(known).collect()
+    }
+
+    /// Whether there was a token of this id. A host that joined by it stays.
+    pub(crate) fn remove_token(&self, id: &str) -> Result<bool, StoreError> {
+        const SQL: &str = "WITH gone AS (DELETE FROM otp.join_token WHERE hash = $1 RETURNING 1) \
+             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM gone)";
+        let mut hash = [0; 32];
+        match base16ct::mixed::decode(id, &mut hash) {
+            Ok(hash) => self.changed(SQL, &[&hash]),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Uses a token and adds its host, both or neither. A host that got no answer uses it again, with the key that it had.

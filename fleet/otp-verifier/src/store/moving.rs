@@ -1,4 +1,5 @@
-//! A record on its way to a host: it is swapped for another one in the same statement, and kept until the host has it.
+//! A record on its way: to a host, for which it is swapped for another one in the same statement and kept until the host has it; or
+//! to another name.
 
 use otp_core::record::Record;
 use otp_core::record::credentials_toml::ReadContext;
@@ -8,7 +9,7 @@ use otp_core::store::error::StoreError;
 use otp_core::store::note::Note;
 use otp_core::value::user::Account;
 
-use super::{ARRIVED, DEPART, NOTHING, PgStore, Version, What, of_record};
+use super::{ARRIVED, DEPART, NOTHING, PgStore, RENAME, Version, What, of_record};
 
 /// Who asks a second time gets the same again. It is gone once the fleet has another device of the user, or no record.
 const MOVING: &str = "SELECT sealed, state FROM otp.moving WHERE name = $1 AND host = $2";
@@ -24,7 +25,28 @@ impl PgStore<'_> {
     ) -> Result<Swap, StoreError> {
         let sealed = self.sealed(account, &left.credentials)?;
         let state = Self::text_of(account, &left.state, version.number.saturating_add(1))?;
-        self.write(DEPART, account, note, What { values: 11, number: version.number, state: &state, last: &sealed })
+        self.write(
+            DEPART,
+            account,
+            note,
+            What { values: 11, number: version.number, state: &state, last: &sealed, ..NOTHING },
+        )
+    }
+
+    /// Puts the record that was loaded under another name, as this one.
+    pub(crate) fn give(
+        &self,
+        former: &Account,
+        version: &Version,
+        account: &Account,
+        record: &Record,
+        note: &Note<'_>,
+    ) -> Result<Swap, StoreError> {
+        let sealed = self.sealed(account, &record.credentials)?;
+        let state = Self::text_of(account, &record.state, version.number.saturating_add(1))?;
+        let name = account.name.as_str();
+        let what = What { values: 12, number: version.number, state: &state, last: &sealed, beyond: &name };
+        self.write(RENAME, former, note, what)
     }
 
     /// The record that is kept for this host.
