@@ -62,13 +62,14 @@ impl Authority for OfFleet {
         match ask(Asked::Administer(Box::new(Administration::User { name: self.user.clone(), order })))? {
             Answered::Verifier(Answer::Reply(reply)) => Ok(*reply),
             Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => Ok(Reply::Failed { error, hint }),
-            Answered::Lost { error } => Ok(Reply::Failed {
+            // No answer, where a failure is one: whether the order was carried out is not known.
+            Answered::Lost { error } => Err(CoreError::Agent(HelperError::Reports {
                 error: format!("the order was sent, and no answer came: {error}"),
                 hint: format!(
                     "it may be done: look with `otp-enroll admin show {}` before you give it again",
                     self.user
                 ),
-            }),
+            })),
             Answered::Verifier(Answer::Users(_) | Answer::NoHost {} | Answer::Refusals(_))
             | Answered::Status(_)
             | Answered::Record { .. }
@@ -162,11 +163,6 @@ impl Reach<'_> {
             Admin::Adopt { user, .. } => {
                 Reach::NotYetAbout(user, "adopt", "the fleet knows users by their names alone: nothing is to be done")
             }
-            Admin::Assign { user, .. } => Reach::NotYetAbout(
-                user,
-                "assign",
-                "otp-enroll admin add USER --token gives a token whose seed you have to a user of the fleet",
-            ),
             Admin::Import(_) => Reach::HostAlone(
                 "What is imported stays on this host, and lets nobody in, until: otp-enroll admin fleet push",
             ),
@@ -200,6 +196,7 @@ impl Reach<'_> {
             | Admin::Fleet { .. }
             | Admin::ReadAsUser { .. }
             | Admin::Tokens { .. }
+            | Admin::Assign { .. }
             | Admin::InitStore { .. }
             | Admin::TurnOn { .. }
             | Admin::TurnOff { .. }
