@@ -141,9 +141,7 @@ fn asked(look: Administration) -> Result<Answer, CliError> {
 enum Reach<'a> {
     /// All that it says: an order about users goes where their records are.
     Whole,
-    /// It looks at records of this host as if they were those of all users: it is not done.
-    NotYet(&'static str, &'static str),
-    /// The same about this user.
+    /// It looks at the record of this user on this host as if it were the one that counts: it is not done.
     NotYetAbout(&'a str, &'static str, &'static str),
     /// It is about the files of this host alone, and says so.
     HostAlone(&'static str),
@@ -152,9 +150,9 @@ enum Reach<'a> {
 impl Reach<'_> {
     fn of(command: &Admin) -> Reach<'_> {
         match command {
-            Admin::Export(_) => {
-                Reach::NotYet("export", "a backup of the fleet is one of its database: see docs/fleet.md")
-            }
+            Admin::Export(how) if how.takes_all() => Reach::HostAlone(
+                "This is about the records of this host alone, of users in local; a backup of the fleet is one of its database",
+            ),
             Admin::Rename { new, .. } => Reach::NotYetAbout(
                 new,
                 "rename",
@@ -197,6 +195,7 @@ impl Reach<'_> {
             | Admin::ReadAsUser { .. }
             | Admin::Tokens { .. }
             | Admin::Assign { .. }
+            | Admin::Export(_)
             | Admin::InitStore { .. }
             | Admin::TurnOn { .. }
             | Admin::TurnOff { .. }
@@ -220,16 +219,12 @@ pub(super) fn check(command: &Admin, site: &Site, output: &Output) -> Result<(),
             Ok(())
         };
     }
-    let refused = |what: &str, hint: &str| {
-        Err(CliError::Reported {
-            error: format!("admin {what} looks at the records of this host, and those of its users are the fleet's"),
-            hint: hint.to_owned(),
-        })
-    };
     match Reach::of(command) {
         Reach::Whole => Ok(()),
-        Reach::NotYet(what, hint) => refused(what, hint),
-        Reach::NotYetAbout(user, what, hint) if site.config.is_of_fleet(user) => refused(what, hint),
+        Reach::NotYetAbout(user, what, hint) if site.config.is_of_fleet(user) => Err(CliError::Reported {
+            error: format!("admin {what} looks at the records of this host, and those of its users are the fleet's"),
+            hint: hint.to_owned(),
+        }),
         Reach::NotYetAbout(..) => Ok(()),
         Reach::HostAlone(text) => {
             output.warn(text);
