@@ -15,6 +15,7 @@ mod export;
 mod fleet;
 mod fleet_discard;
 mod fleet_list;
+mod fleet_passcode;
 mod fleet_pull;
 mod fleet_status;
 mod fleet_told;
