@@ -15,6 +15,7 @@ mod export;
 mod fleet;
 mod fleet_discard;
 mod fleet_list;
+mod fleet_passcode;
 mod fleet_pull;
 mod fleet_rename;
 mod fleet_status;
@@ -239,6 +240,10 @@ fn on_records(
             fleet_discard::discard(site, store, &account(user)?, *yes, output)
         }
         Admin::Fleet { command: FleetCommand::Status } => fleet_status::tell(site, store, output),
+        Admin::Adopt { user, yes: _ } if site.config.is_of_fleet(user) => {
+            let text = format!("{user}: the fleet knows users by their names alone: nothing to do");
+            output.done(&Changed { user, changed: false }, &text)
+        }
         Admin::Adopt { user, yes } => adopt::adopt(store, &account(user)?, *yes, output),
         Admin::Purge { dry_run, yes } => purge::purge(site, store, *dry_run, *yes, output),
         Admin::Restored { void_recovery, yes } => restored::restored(site, store, *void_recovery, *yes, output),

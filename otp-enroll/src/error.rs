@@ -192,6 +192,14 @@ pub(crate) enum CliError {
         #[source]
         why: Box<CliError>,
     },
+    /// A token in stock was to be given to a user of a fleet, and no answer came.
+    #[error("{user} has the token {serial} now, or not: {why}")]
+    PerhapsGiven {
+        user: String,
+        serial: String,
+        #[source]
+        why: Box<CliError>,
+    },
     /// Things are not as a change needs them, so that nothing was changed.
     #[error("{error}")]
     Unchanged { error: String, hint: String },
@@ -241,6 +249,7 @@ impl CliError {
             Self::Seed(_) => 1,
             Self::Core(CoreError::Store(StoreError::Unflushed { .. }))
             | Self::MayBeInForce { .. }
+            | Self::PerhapsGiven { .. }
             | Self::Unsaid(_)
             | Self::CodesUnseen(_) => 5,
             Self::Core(_)
@@ -371,6 +380,11 @@ impl CliError {
                 ));
             }
             Self::DeclinedFor { user, declined } => return Some(hint_about(user, *declined)),
+            Self::PerhapsGiven { user, serial, .. } => {
+                return Some(format!(
+                    "the stock keeps it for this user; run the same command again, which finds out: otp-enroll admin assign {user} {serial}"
+                ));
+            }
             Self::Seed(fault) => fault.hint(),
             Self::Unreadable { .. } => text!("check the path, and that you may read it"),
             Self::NotTheTokens => {

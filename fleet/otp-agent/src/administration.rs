@@ -10,7 +10,7 @@ use otp_core::protocol::request::Reply;
 use otp_core::service::renaming::Renamed;
 use otp_core::system::config_file::Site;
 use otp_core::system::{accounts, random};
-use otp_wire::{ADMIN, AdminAnswer, AdminQuestion, PULL, Problem, PullAnswer, PullQuestion, Pulled, User, WOULD_ADOPT};
+use otp_wire::{ADMIN, AdminAnswer, AdminQuestion, PULL, Problem, PullAnswer, PullQuestion, Pulled, User};
 
 use crate::answer::log_freely;
 use crate::asker::Asker;
@@ -106,7 +106,7 @@ fn would_adopt(name: &str, by: u32, upstream: &Upstream) -> Result<Answered, Cor
     let site = Site::load(paths::CONFIG.as_ref())?;
     let account = accounts::account(name)?.ok_or_else(|| CoreError::NoAccount(name.to_owned()))?;
     let authority = FleetAuthority::new(&site, Some(&account), upstream, (by, None), &|_| {});
-    Ok(authority.adopt(WOULD_ADOPT)?.map_or_else(no_answer, Answered::WouldAdopt))
+    Ok(authority.would_adopt()?.map_or_else(no_answer, Answered::WouldAdopt))
 }
 
 /// Has the fleet give up a record. The same question again has the same answer.

@@ -21,7 +21,7 @@ use otp_core::value::request_id::RequestId;
 use otp_core::value::time::{Seconds, UnixTime};
 use otp_core::value::user::Account;
 use otp_messages::sending::Sending;
-use otp_wire::{ADOPT, Problem};
+use otp_wire::Problem;
 
 use crate::asker::Asker;
 use crate::break_glass::OrBreakGlass;
@@ -47,8 +47,8 @@ pub(crate) fn to(question: &request::Question, asker: &Asker<'_>, memory: &Memor
         (&LoginContext::default(), Asked::Pin(pin))
     } else if let Request::SealKeys {} = &question.request {
         (&LoginContext::default(), Asked::SealKeys)
-    } else if let Request::Adopt {} = &question.request {
-        (&LoginContext::default(), Asked::Adopt)
+    } else if let Request::Adopt { with_passcode } = &question.request {
+        (&LoginContext::default(), Asked::Adopt(*with_passcode))
     } else if let Request::Enrolling(request) = &question.request {
         (&LoginContext::default(), Asked::Step(request, question.under_way.as_ref(), Through::Login))
     } else if question.request.is_self_service() {
@@ -106,8 +106,8 @@ enum Asked<'a> {
     Pin(&'a PinToSend),
     /// Those of the asker.
     SealKeys,
-    /// The record of this host is given to the fleet.
-    Adopt,
+    /// The record of this host is given to the fleet, and its passcode if it says so.
+    Adopt(bool),
     /// One of self service, and what is under way.
     Step(&'a Request, Option<&'a Confidential>, Through),
 }
@@ -139,9 +139,12 @@ fn answer(
     let account = accounts::account(user)?;
     let permission = match asked {
         Asked::Step(..) => permission::of_self_service(asker.uid, account.as_ref())?,
-        Asked::Demand | Asked::Challenge(_) | Asked::Verdict(..) | Asked::Pin(_) | Asked::SealKeys | Asked::Adopt => {
-            permission::of(asker.uid, account.as_ref(), login, &hosts)?
-        }
+        Asked::Demand
+        | Asked::Challenge(_)
+        | Asked::Verdict(..)
+        | Asked::Pin(_)
+        | Asked::SealKeys
+        | Asked::Adopt(_) => permission::of(asker.uid, account.as_ref(), login, &hosts)?,
     };
     let permission = permission.map_err(|why| {
         let is_strangers = matches!(why, NotPermitted::AboutOthers { .. } | NotPermitted::ForOthers { .. });
@@ -221,7 +224,7 @@ impl Question<'_> {
                 | Asked::Demand
                 | Asked::Verdict(..)
                 | Asked::SealKeys
-                | Asked::Adopt
+                | Asked::Adopt(_)
                 | Asked::Step(..) => None,
             };
             if let Some(prepared) = prepared {
@@ -249,8 +252,8 @@ impl Question<'_> {
         // Who asks again with an id is given the same answer again: an id is root's to choose.
         let id = if let Asked::Verdict(id, _) = asked { id.filter(|_| self.is_roots()) } else { None };
         let authority = FleetAuthority::new(site, account, &memory.upstream, (asker.uid, id), &log);
-        if let (Asked::Adopt, true) = (asked, self.is_roots()) {
-            return Ok(Reply::Adopted(authority.adopt(ADOPT)?.map_err(not_adopted)?));
+        if let (Asked::Adopt(with_passcode), true) = (asked, self.is_roots()) {
+            return Ok(Reply::Adopted(authority.adopt(*with_passcode)?.map_err(not_adopted)?));
         }
         if let Asked::Step(request, under_way, through) = *asked {
             return self.step(&authority, request, under_way.cloned(), through);
@@ -344,7 +347,7 @@ impl Question<'_> {
                 let (error, hint) = ("only the helper gets keys of sealed seeds".into(), "use otp-enroll".into());
                 return Err(Unanswered { error, hint, is_strangers: false });
             }
-            Asked::Adopt => {
+            Asked::Adopt(_) => {
                 let error =
                     "a record is given to the fleet by root, where authority = \"fleet\" and the user is not local"
                         .into();

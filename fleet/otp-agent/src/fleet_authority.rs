@@ -14,7 +14,7 @@ use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{Policy, Ruling};
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::{CoreError, NoAuthority};
-use otp_core::protocol::request::{Adopted, Confidential, Reply, Request};
+use otp_core::protocol::request::{Adoption, Confidential, Reply, Request};
 use otp_core::service::accepted_devices;
 use otp_core::service::authority::Authority;
 use otp_core::service::demanded::{Known, demanded, ruling};
@@ -26,14 +26,14 @@ use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 use otp_wire::{
-    AdoptAnswer, AdoptQuestion, BareOf, CHALLENGE, ChallengeAnswer, ChallengeQuestion, LET_IN, LetInAnswer,
+    ADOPT, AdoptAnswer, AdoptQuestion, BareOf, CHALLENGE, ChallengeAnswer, ChallengeQuestion, LET_IN, LetInAnswer,
     LetInQuestion, OUTLINE, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, Problem, User, VERIFY,
-    VerdictAnswer, VerifyQuestion, WithoutCode,
+    VerdictAnswer, VerifyQuestion, WOULD_ADOPT, WithoutCode,
 };
 
 use crate::budgets::now;
 use crate::upstream::deadline::Deadline;
-use crate::upstream::{self, Upstream, UpstreamError};
+use crate::upstream::{self, NotOnce, Upstream, UpstreamError};
 
 /// No account has this name: the name service separates the fields of an account with colons. A name that is typed and is no
 /// account here may be one elsewhere in the fleet, whose record is not to be asked about.
@@ -116,21 +116,41 @@ impl<'a> FleetAuthority<'a> {
         self.upstream.ask(OUTLINE, id, &question, self.deadline(PATIENCE))
     }
 
-    /// Gives the record of this host to the fleet, or asks what would become of that: by this path.
-    pub(crate) fn adopt(&self, path: &str) -> Result<Result<Adopted, UpstreamError>, CoreError> {
-        let missing = || CoreError::NoAccount(NO_ACCOUNT.to_owned());
-        let account = self.account.ok_or_else(missing)?;
-        let record = self
-            .site
-            .store()?
-            .read_open(account)?
-            .ok_or_else(|| CoreError::NoAccount(account.name.as_str().to_owned()))?;
+    /// Gives the record of this host to the fleet. Its passcode goes along if it is used up here, so that it is good once; it is sent
+    /// once, too.
+    pub(crate) fn adopt(&self, with_passcode: bool) -> Result<Result<Adoption, UpstreamError>, CoreError> {
+        let question = self.adopt_question(Some(with_passcode))?;
+        if !with_passcode {
+            return Ok(self.asked_to_adopt(ADOPT, &question));
+        }
+        let answer = self.upstream.ask_once(ADOPT, question.id, &question, self.deadline(PATIENCE));
+        Ok(answer.map(|AdoptAnswer { outcome, .. }| outcome).map_err(|error| match error {
+            NotOnce::Undone(error) => error,
+            NotOnce::Lost(why) => UpstreamError::Unreachable(format!("the record was sent, and no answer came: {why}")),
+        }))
+    }
+
+    /// What would become of the record of this host and of its passcode.
+    pub(crate) fn would_adopt(&self) -> Result<Result<Adoption, UpstreamError>, CoreError> {
+        Ok(self.asked_to_adopt(WOULD_ADOPT, &self.adopt_question(None)?))
+    }
+
+    fn asked_to_adopt(&self, path: &str, question: &AdoptQuestion) -> Result<Adoption, UpstreamError> {
+        let answer = self.upstream.ask::<AdoptAnswer>(path, question.id, question, self.deadline(PATIENCE));
+        answer.map(|answer| answer.outcome)
+    }
+
+    /// With the record of this host, and its passcode as it is if `with_passcode` does not say.
+    fn adopt_question(&self, with_passcode: Option<bool>) -> Result<AdoptQuestion, CoreError> {
+        let missing = |name: &str| CoreError::NoAccount(name.to_owned());
+        let account = self.account.ok_or_else(|| missing(NO_ACCOUNT))?;
+        let record = self.site.store()?.read_open(account)?.ok_or_else(|| missing(account.name.as_str()))?;
+        let record = match with_passcode {
+            Some(is_good) => record.sent_with_passcode(is_good),
+            None => record,
+        };
         let (credentials, state) = record.texts().ok_or_else(|| unusable("the state is too long"))?;
-        let id = self.id()?;
-        let credentials = Confidential::new(&credentials);
-        let question = AdoptQuestion { id, user: self.user(), credentials, state };
-        let answer = self.upstream.ask::<AdoptAnswer>(path, id, &question, self.deadline(PATIENCE));
-        Ok(answer.map(|answer| answer.outcome))
+        Ok(AdoptQuestion { id: self.id()?, user: self.user(), credentials: Confidential::new(&credentials), state })
     }
 
     /// The demand on an account, from what the verifier knows of it.

@@ -268,6 +268,9 @@ impl Shared {
             }
             otp_wire::LET_IN => json!({ "id": id }),
             otp_wire::CHALLENGE => json!({"id": id, "challenge": "question 12345678"}),
+            otp_wire::ADOPT | otp_wire::WOULD_ADOPT => {
+                json!({"id": id, "outcome": {"record": "taken", "passcode": "taken"}})
+            }
             otp_wire::PULL => json!({"id": id, "pulled": {"no-record": {}}}),
             otp_wire::ADMIN => json!({"id": id, "answer": {"reply": {"changed": true}}}),
             otp_wire::JOIN | otp_wire::RENEW => {

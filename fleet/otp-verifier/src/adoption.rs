@@ -1,14 +1,18 @@
 //! A record of a host is taken over: seeds, marks, spent codes and hashes as they are.
 
-use otp_core::decision::arrival::Arrival;
+use std::borrow::Cow;
+
+use otp_core::decision::arrival::{Arrival, ArrivedPasscode};
 use otp_core::decision::import::Outcome;
-use otp_core::protocol::request::Adopted;
+use otp_core::protocol::request::{Adopted, Adoption};
 use otp_core::record::Record;
 use otp_core::record::change::Change;
 use otp_core::record::credentials_toml::ReadContext;
 use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::change;
+use otp_core::store::note::Answer;
 use otp_core::system::random;
+use otp_core::value::time::UnixTime;
 use otp_wire::{AdoptAnswer, AdoptQuestion};
 
 use crate::answered::{Answered, Failure, body, unanswered};
@@ -33,19 +37,34 @@ fn arrive(
     let asking = host.about(None, &question.user)?;
     let record = record(question).filter(|record| record.credentials.user == asking.account.name);
     let record = record.ok_or_else(|| Failure::malformed("no record of this user"))?;
-    let arrival = Arrival { record: &record, replace: false, with_override: true };
+    let now = UnixTime::now();
+    let arrival = Arrival { record: &record, replace: false, with_override: true, passcode_at: Some(now) };
     let enrollment = new_enrollment(random::entropy).map_err(|error| Failure::no_answer(&error.to_string()))?;
     let note = host.origin(question.id).note(event);
-    let outcome = change(&host.store(&asking), &asking.account, &note, |here| {
+    let arrived = change(&host.store(&asking), &asking.account, &note, |here| {
         let (change, outcome) = arrival.into_record(&asking.account, here, enrollment);
-        (act(change), outcome)
+        (act(change), Arrived { outcome, passcode: arrival.passcode(here) })
     });
-    let outcome = match outcome.map_err(|error| unanswered(host.fleet, &error))? {
-        Outcome::Imported | Outcome::Replaced | Outcome::Added => Adopted::Taken,
-        Outcome::CaughtUp | Outcome::Already => Adopted::Joined,
-        Outcome::HasOthers | Outcome::TooMany | Outcome::Unfit => Adopted::Other,
+    let Arrived { outcome, passcode } = arrived.map_err(|error| unanswered(host.fleet, &error))?;
+    let outcome = match outcome {
+        Outcome::Imported | Outcome::Replaced | Outcome::Added => Adoption { record: Adopted::Taken, passcode },
+        Outcome::CaughtUp | Outcome::Already => Adoption { record: Adopted::Joined, passcode },
+        // It stays where it is, with its passcode.
+        Outcome::HasOthers | Outcome::TooMany | Outcome::Unfit => Adoption { record: Adopted::Other, passcode: None },
     };
     body(&AdoptAnswer { id: question.id, outcome })
+}
+
+/// What became of a record and of its passcode. The audit has the former.
+struct Arrived {
+    outcome: Outcome,
+    passcode: Option<ArrivedPasscode>,
+}
+
+impl Answer for Arrived {
+    fn words(&self) -> Cow<'static, str> {
+        self.outcome.words()
+    }
 }
 
 /// `None` if it is none, or its seeds are sealed.
@@ -54,3 +73,6 @@ fn record(question: &AdoptQuestion) -> Option<Record> {
     let record = Record::of_texts(credentials, &question.state, ReadContext::ANYONE).ok()?;
     record.credentials.shut().is_none().then_some(record)
 }
+
+#[cfg(test)]
+mod tests;

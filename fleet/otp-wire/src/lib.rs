@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use otp_core::codes::hotp_totp::Digits;
 use otp_core::decision::kinds::Kinds;
 use otp_core::protocol::administration::{Administration, Answer, PullStep, Scope};
-use otp_core::protocol::request::{Adopted, Confidential, Reply, Request};
+use otp_core::protocol::request::{Adoption, Confidential, Reply, Request};
 use otp_core::record::credentials::{Outline, Override};
 use otp_core::record::id::DeviceId;
 use otp_core::value::request_id::RequestId;
@@ -266,7 +266,7 @@ pub enum SelfEvent {
     Refused { what: String },
 }
 
-/// To [`ADOPT`]: both files of a record, as the host's store holds them, with open seeds.
+/// To [`ADOPT`]: both files of a record, as the host's store holds them, with open seeds. A passcode that is good comes, too.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdoptQuestion {
@@ -282,7 +282,7 @@ pub struct AdoptQuestion {
 #[serde(deny_unknown_fields)]
 pub struct AdoptAnswer {
     pub id: RequestId,
-    pub outcome: Adopted,
+    pub outcome: Adoption,
 }
 
 /// To [`PULL`]. It is asked twice: for the record, and when that is on the host's disk.

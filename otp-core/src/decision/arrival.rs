@@ -1,5 +1,8 @@
 //! Records that go to another host and come from one, as pure functions.
 
+use serde::{Deserialize, Serialize};
+
+use crate::codes::passcode::Issued;
 use crate::codes::recovery::RecoverySet;
 use crate::decision::import::Outcome;
 use crate::record::Record;
@@ -7,6 +10,7 @@ use crate::record::change::Change;
 use crate::record::credentials::{Kind, Override};
 use crate::record::id::EnrollmentId;
 use crate::record::state::{State, Used};
+use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
 /// A record that comes from another host.
@@ -16,6 +20,18 @@ pub struct Arrival<'a> {
     pub replace: bool,
     /// Whether its override comes, too.
     pub with_override: bool,
+    /// The time at which its passcode comes, too, if it is good then; `None` if it stays where it is.
+    pub passcode_at: Option<UnixTime>,
+}
+
+/// What becomes of a passcode that is good where its record comes from. What it is bound to stays: its end and its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArrivedPasscode {
+    /// It is good here.
+    Taken,
+    /// It is good nowhere: another one is here, or the user has other devices here.
+    Void,
 }
 
 impl Record {
@@ -42,6 +58,22 @@ impl Record {
 }
 
 impl Record {
+    /// Takes a passcode, unused, in place of any other.
+    fn take_passcode(&mut self, issued: Option<Issued>) {
+        if issued.is_some() {
+            (self.credentials.passcode, self.state.passcode_used) = (issued, false);
+            self.credentials.sealed.passcode = None;
+        }
+    }
+
+    /// Keeps the passcode of another record, as it is there.
+    fn keep_passcode(&mut self, other: Option<&Self>) {
+        if let Some(other) = other {
+            self.credentials.passcode = other.credentials.passcode.clone();
+            self.state.passcode_used = other.state.passcode_used;
+        }
+    }
+
     /// Lets the codes that are sent begin far from those that any other host sends with the same seed: the new enrollment's id is
     /// random.
     fn send_other_codes(&mut self) {
@@ -60,15 +92,16 @@ impl Arrival<'_> {
     pub fn into_record(&self, account: &Account, here: Option<&Record>, enrollment: EnrollmentId) -> (Change, Outcome) {
         let user_override = self.override_with(here);
         if !self.record.is_enrolled() {
-            return self.override_alone(account, here, enrollment);
+            return self.without_device(account, here, enrollment);
         }
         match here.filter(|here| here.is_enrolled()) {
             Some(here) if self.record.has_devices_of(here) => {
-                let state = self.caught_up(here);
-                if user_override != here.credentials.user_override {
+                let (state, brought) = (self.caught_up(here), self.brought(Some(here)));
+                if user_override != here.credentials.user_override || brought.is_some() {
                     let mut record = here.renewed(enrollment);
                     record.credentials.user_override = user_override;
                     record.state = State { enrollment, ..state };
+                    record.take_passcode(brought);
                     (Change::Record(Box::new(record)), Outcome::CaughtUp)
                 } else if state == here.state {
                     (Change::Keep, Outcome::Already)
@@ -86,6 +119,8 @@ impl Arrival<'_> {
                 if let Some(here) = other {
                     record.state = State { enrollment, ..used_in_both(&record, here) };
                 }
+                record.keep_passcode(here.filter(|_| self.passcode_at.is_some()));
+                record.take_passcode(self.brought(here));
                 record.send_other_codes();
                 (Change::Record(Box::new(record)), outcome)
             }
@@ -99,10 +134,40 @@ impl Arrival<'_> {
         if self.with_override && brought != Override::None { brought } else { of_here }
     }
 
-    /// A record without a device brings an override or nothing.
-    fn override_alone(&self, account: &Account, here: Option<&Record>, enrollment: EnrollmentId) -> (Change, Outcome) {
-        let (stranger, user_override) = (Record::stranger(account), self.override_with(here));
+    /// What becomes of its passcode, unless the user keeps other devices. `None` if it has none that is good, or if the same one was used
+    /// here.
+    pub fn passcode(&self, here: Option<&Record>) -> Option<ArrivedPasscode> {
+        let now = self.passcode_at?;
+        let issued = self.record.good_passcode(now)?;
+        let Some(here) = here else { return Some(ArrivedPasscode::Taken) };
+        if here.credentials.passcode.as_ref().is_some_and(|present| present.salt == issued.salt) {
+            return here.good_passcode(now).map(|_| ArrivedPasscode::Taken);
+        }
+        // With a record that says nothing of the devices here, a host could bring one for each user.
+        let is_of_them = !here.is_enrolled() || self.replace || self.record.has_devices_of(here);
+        let fits = is_of_them && here.good_passcode(now).is_none();
+        Some(if fits { ArrivedPasscode::Taken } else { ArrivedPasscode::Void })
+    }
+
+    /// The passcode that comes and is not here already.
+    fn brought(&self, here: Option<&Record>) -> Option<Issued> {
+        let issued = self.record.credentials.passcode.as_ref()?;
+        let is_here = here.is_some_and(|here| here.credentials.passcode.as_ref() == Some(issued));
+        let is_taken = self.passcode(here) == Some(ArrivedPasscode::Taken);
+        (is_taken && !is_here).then(|| issued.clone())
+    }
+
+    /// A record without a device brings an override, a passcode or nothing.
+    fn without_device(&self, account: &Account, here: Option<&Record>, enrollment: EnrollmentId) -> (Change, Outcome) {
+        let (stranger, user_override, brought) =
+            (Record::stranger(account), self.override_with(here), self.brought(here));
         let here = here.unwrap_or(&stranger);
+        if brought.is_some() {
+            let mut record = here.renewed(enrollment);
+            record.credentials.user_override = user_override;
+            record.take_passcode(brought);
+            return (Change::Record(Box::new(record)), Outcome::Imported);
+        }
         if user_override == here.credentials.user_override {
             return (Change::Keep, Outcome::Already);
         }
@@ -158,7 +223,7 @@ mod tests {
     const NEW: EnrollmentId = EnrollmentId([8; 16]);
 
     fn arrival(record: &Record) -> Arrival<'_> {
-        Arrival { record, replace: false, with_override: false }
+        Arrival { record, replace: false, with_override: false, passcode_at: None }
     }
 
     fn arrived(arrival: &Arrival<'_>, here: Option<&Record>) -> (Record, Outcome) {
@@ -289,6 +354,85 @@ mod tests {
         let (change, outcome) = arrival(&there).into_record(&alice(), Some(&here), NEW);
         assert!(matches!((change, outcome), (Change::Keep, Outcome::Already)));
         assert_eq!(decide(&LIMITS, &here, &shown(&phone(1), STEP), NOW).1, REPLAYED);
+    }
+
+    /// A passcode with this salt that is good for a minute, through sudo alone.
+    fn passcode_of(salt: u8) -> Issued {
+        Issued { salt: [salt; 16], service: Some("sudo".into()), ..issued_until(UnixTime(NOW.0 + 60)) }
+    }
+
+    fn with_passcode(devices: Vec<Device>, salt: u8) -> Record {
+        let mut with = record(devices);
+        with.credentials.passcode = Some(passcode_of(salt));
+        with
+    }
+
+    /// What becomes of it, and the passcode that is here then, with whether it is used.
+    fn brings(there: &Record, here: Option<&Record>) -> (Option<ArrivedPasscode>, Option<u8>, bool) {
+        let arrival = Arrival { passcode_at: Some(NOW), ..arrival(there) };
+        let after = match arrival.into_record(&alice(), here, NEW).0 {
+            Change::Record(record) => {
+                record.credentials.passcode.clone().map(|issued| (issued, record.state.passcode_used))
+            }
+            Change::Keep | Change::State(_) => {
+                here.and_then(|here| here.credentials.passcode.clone().map(|issued| (issued, here.state.passcode_used)))
+            }
+            Change::Nothing => panic!("the record is gone"),
+        };
+        let (salt, used) = after.map_or((None, false), |(issued, used)| {
+            assert_eq!((issued.until, issued.service.as_deref()), (UnixTime(NOW.0 + 60), Some("sudo")));
+            (Some(issued.salt[0]), used)
+        });
+        (arrival.passcode(here), salt, used)
+    }
+
+    const TAKEN: Option<ArrivedPasscode> = Some(ArrivedPasscode::Taken);
+    const VOID: Option<ArrivedPasscode> = Some(ArrivedPasscode::Void);
+
+    #[test]
+    fn a_good_passcode_comes_where_it_is_asked_for_with_what_it_is_bound_to() {
+        for there in [with_passcode(vec![phone(1)], 1), with_passcode(vec![], 1)] {
+            let blank = record(there.credentials.devices.iter().map(Device::duplicate).collect());
+            for here in [None, Some(&blank), Some(&exempted())] {
+                assert_eq!(brings(&there, here), (TAKEN, Some(1), false));
+            }
+            assert_eq!(arrival(&there).passcode(None), None);
+            let mut used = there.renewed(NEW);
+            used.state.passcode_used = true;
+            assert_eq!(brings(&used, None), (None, None, false));
+            let ended = Arrival { passcode_at: Some(UnixTime(NOW.0 + 60)), ..arrival(&there) };
+            assert_eq!((ended.passcode(None), ended.brought(None)), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_passcode_that_is_here_stays_as_long_as_it_is_good() {
+        for devices in [|| vec![phone(1)], Vec::new] {
+            let (there, here) = (with_passcode(devices(), 1), with_passcode(devices(), 2));
+            assert_eq!(brings(&there, Some(&here)), (VOID, Some(2), false));
+            // Also one of a user who has no device here.
+            assert_eq!(brings(&there, Some(&with_passcode(vec![], 2))), (VOID, Some(2), false));
+            let mut used = here;
+            used.state.passcode_used = true;
+            assert_eq!(brings(&there, Some(&used)), (TAKEN, Some(1), false));
+        }
+    }
+
+    #[test]
+    fn a_passcode_that_was_used_here_is_not_good_again() {
+        for devices in [|| vec![phone(1)], Vec::new] {
+            let (there, mut here) = (with_passcode(devices(), 1), with_passcode(devices(), 1));
+            assert_eq!(brings(&there, Some(&here)), (TAKEN, Some(1), false));
+            here.state.passcode_used = true;
+            assert_eq!(brings(&there, Some(&here)), (None, Some(1), true));
+        }
+    }
+
+    #[test]
+    fn a_record_without_the_devices_here_brings_no_passcode() {
+        let here = record(vec![phone(1)]);
+        assert_eq!(brings(&with_passcode(vec![], 1), Some(&here)), (VOID, None, false));
+        assert_eq!(brings(&with_passcode(vec![phone(2)], 1), Some(&here)).1, None);
     }
 
     #[test]

@@ -48,10 +48,11 @@ impl Record {
     /// Adds a device under the next number. The first one is the default.
     pub fn add_device(&mut self, device: Device, progress: Progress) -> Result<DeviceId, NotChanged> {
         let credentials = &mut self.credentials;
-        let id = credentials.room_for(&device.name)?;
+        // First of all: who gives a token again, since no answer came, learns that it is there, also as the last that has room.
         if device.secret.open().is_some_and(|seed| credentials.has_seed(seed)) {
             return Err(NotChanged::SeedKnown);
         }
+        let id = credentials.room_for(&device.name)?;
         credentials.devices.push(Device { id, ..device });
         credentials.default = credentials.default.or(Some(id));
         credentials.last_id = id;
@@ -130,6 +131,9 @@ mod tests {
         let again = Device { name: DeviceName::parse("another").unwrap(), ..token(1) };
         assert_eq!(record.add_device(again, Progress::from(0)), Err(NotChanged::SeedKnown));
         assert_eq!(record.state.nexts(), [(1, 0), (3, 0)]);
+        // That it is there counts before its name, and before there being no room.
+        record.credentials.last_id = DeviceId(255);
+        assert_eq!(record.add_device(named(1, "phone"), Progress::from(0)), Err(NotChanged::SeedKnown));
     }
 
     #[test]

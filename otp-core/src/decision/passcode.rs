@@ -41,10 +41,26 @@ impl Record {
         !self.state.passcode_used && self.credentials.passcode.as_ref().is_some_and(|issued| issued.has_ended(now))
     }
 
+    /// A passcode that was not used and has not ended.
+    pub fn good_passcode(&self, now: UnixTime) -> Option<&Issued> {
+        self.credentials.passcode.as_ref().filter(|issued| !self.state.passcode_used && !issued.has_ended(now))
+    }
+
     /// Whether a passcode is good at a login through this service at `now`.
     pub fn has_passcode_for(&self, service: &str, now: UnixTime) -> bool {
-        let is_good = |issued: &Issued| !issued.has_ended(now) && issued.is_for(service);
-        !self.state.passcode_used && self.credentials.passcode.as_ref().is_some_and(is_good)
+        self.good_passcode(now).is_some_and(|issued| issued.is_for(service))
+    }
+
+    /// The record as it goes to a fleet: with its passcode, which is used up here, as one that is good, or as one that is used.
+    pub fn sent_with_passcode(mut self, is_good: bool) -> Self {
+        self.state.passcode_used = !is_good && self.credentials.passcode.is_some();
+        self
+    }
+
+    /// The state in which a passcode that is good is used up without a login: it is to be good elsewhere. Whether there was one.
+    pub fn giving_passcode_away(&self, now: UnixTime) -> (State, bool) {
+        let is_good = self.good_passcode(now).is_some();
+        (State { passcode_used: self.state.passcode_used || is_good, ..self.state.clone() }, is_good)
     }
 }
 
@@ -128,6 +144,22 @@ mod tests {
         assert_eq!(refused(&bare(), Some("sshd")), Refusal::NotEnrolled);
         let other = Issued { hash: [1; 32], ..good() };
         assert_eq!(refused(&with(bare(), other), Some("sshd")), Refusal::PasscodeUnknown);
+    }
+
+    #[test]
+    fn a_passcode_that_is_given_away_is_refused_here_and_given_away_once() {
+        let mut record = with(bare(), good());
+        let (state, was_good) = record.giving_passcode_away(NOW);
+        assert!(was_good && state.last_accepted.is_none());
+        record.state = state;
+        assert_eq!(refused(&record, Some("sshd")), Refusal::PasscodeUsed);
+        assert_eq!(record.giving_passcode_away(NOW), (record.state.clone(), false));
+        assert!(record.renewed(EnrollmentId([2; 16])).sent_with_passcode(true).good_passcode(NOW).is_some());
+        let without = with(bare(), good()).sent_with_passcode(false);
+        assert!(without.good_passcode(NOW).is_none() && !bare().sent_with_passcode(false).state.passcode_used);
+        let late = with(bare(), issued_until(NOW));
+        assert_eq!(late.giving_passcode_away(NOW), (late.state, false));
+        assert_eq!(bare().giving_passcode_away(NOW), (bare().state, false));
     }
 
     #[test]

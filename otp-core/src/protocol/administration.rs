@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::kinds::Kinds;
 use crate::protocol::request::{
-    Adopted, Confidential, DeviceOrder, Order, PasscodeOrder, Reply, Request, Status, Token,
+    Adoption, Confidential, DeviceOrder, Order, PasscodeOrder, Reply, Request, Status, Token,
 };
 use crate::record::credentials::Override;
 use crate::service::renaming::Renamed;
@@ -173,7 +173,7 @@ pub enum Listed {
 pub enum Answered {
     Verifier(Answer),
     /// To [`Asked::WouldAdopt`].
-    WouldAdopt(Adopted),
+    WouldAdopt(Adoption),
     /// To [`Asked::Pull`]: both files of a record, with open seeds. No login of the fleet can use them.
     Record {
         credentials: Confidential,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::codes::attempt::Typed;
+use crate::decision::arrival::ArrivedPasscode;
 use crate::decision::kinds::Kinds;
 use crate::decision::verify::Verdict;
 use crate::record::credentials::Override;
@@ -131,7 +132,11 @@ pub enum Request {
     /// The keys of sealed seeds of the asker alone. Of the helper, to the agent.
     SealKeys {},
     /// Gives the record of this host to the fleet. Of root, to the agent.
-    Adopt {},
+    Adopt {
+        /// Whether its passcode goes along. It is used up here by then, so that it is good once.
+        #[serde(default)]
+        with_passcode: bool,
+    },
     /// A step of an enrollment in the middle of a login. Of root's PAM host, to a helper of root or to the agent of a fleet. The answer
     /// is in words: [`crate::protocol::enrollment_messages`].
     Enrolling(Box<Request>),
@@ -182,7 +187,7 @@ impl Request {
             | Self::Verify { .. }
             | Self::SendPin(_)
             | Self::SealKeys {}
-            | Self::Adopt {}
+            | Self::Adopt { .. }
             | Self::Enrolling(_)
             | Self::Administer(_)
             | Self::AdministerDevice(_)
@@ -216,7 +221,7 @@ impl Request {
             | Self::Verify { .. }
             | Self::SendPin(_)
             | Self::SealKeys {}
-            | Self::Adopt {}
+            | Self::Adopt { .. }
             | Self::Enrolling(_)
             | Self::Administer(_)
             | Self::AdministerDevice(_)
@@ -375,7 +380,7 @@ pub enum Reply {
     /// To [`Request::SealKeys`]: a ring of keys in hexadecimal.
     SealKeys(Confidential),
     /// To [`Request::Adopt`].
-    Adopted(Adopted),
+    Adopted(Adoption),
     /// To a request of an enrollment, of the agent of a fleet: the reply, and what the next request must bring. It is sealed.
     UnderWay { reply: Box<Reply>, carried: Confidential },
     /// To any request, of the helper: a fleet keeps the record of this user, and the agent asks it.
@@ -386,6 +391,16 @@ pub enum Reply {
     Declined(Declined),
     /// No answer could be given.
     Failed { error: String, hint: String },
+}
+
+/// What became of a record that was given to the fleet, and of its passcode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adoption {
+    pub record: Adopted,
+    /// `None` if there was none that was good.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub passcode: Option<ArrivedPasscode>,
 }
 
 /// What became of a record that was given to the fleet.

@@ -11,7 +11,7 @@ use crate::error::{CoreError, HelperError};
 use crate::protocol::agent_socket::{self, Patience};
 use crate::protocol::enrollment_messages::{self, Step, Told};
 use crate::protocol::login_messages;
-use crate::protocol::request::{Adopted, Confidential, PinToSend, Question, Reply, Request};
+use crate::protocol::request::{Adoption, Confidential, PinToSend, Question, Reply, Request};
 use crate::record::key_ring::Ring;
 use crate::record::seal::Shut;
 use crate::service::authority::Authority;
@@ -102,8 +102,8 @@ impl FleetSelfService {
 }
 
 /// Has the agent give the record of this host to the fleet. Root asks this.
-pub fn adopt(user: &str) -> Result<Adopted, CoreError> {
-    let reply = asked(user, Request::Adopt {})?;
+pub fn adopt(user: &str, with_passcode: bool) -> Result<Adoption, CoreError> {
+    let reply = asked(user, Request::Adopt { with_passcode })?;
     if let Reply::Adopted(adopted) = reply {
         Ok(adopted)
     } else if let Reply::Failed { error, hint } = reply {

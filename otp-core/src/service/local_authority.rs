@@ -318,7 +318,7 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
             | Request::Test { .. }
             | Request::SendPin(_)
             | Request::SealKeys {}
-            | Request::Adopt {}
+            | Request::Adopt { .. }
             | Request::Enrolling(_)
             | Request::ForgetAddresses {} => match self.service() {
                 Some(mut service) => service.answer(request, now),

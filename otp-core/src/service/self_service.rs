@@ -117,7 +117,7 @@ impl<S: Store> SelfService<'_, S> {
             | Request::Verify { .. }
             | Request::SendPin(_)
             | Request::SealKeys {}
-            | Request::Adopt {}
+            | Request::Adopt { .. }
             | Request::Enrolling(_)
             | Request::Administer(_)
             | Request::AdministerDevice(_)

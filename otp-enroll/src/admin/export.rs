@@ -3,6 +3,7 @@
 mod bundle;
 mod elsewhere;
 mod leaving;
+mod of_host;
 mod target;
 
 use std::collections::BTreeSet;
@@ -22,7 +23,7 @@ use crate::ui::output::Output;
 
 pub(super) fn export(export: &Export, site: &Site, store: &FileStore, output: &Output) -> Result<(), CliError> {
     let who = match &export.elsewhere {
-        None => return bundle::export(&export.bundle, store, output),
+        None => return bundle::export(&export.bundle, site, store, output),
         Some(_) if !export.bundle.is_absent() => {
             return Err(CliError::Usage(
                 "users and options go after oath or uri: otp-enroll admin export oath USER --to FILE".into(),
@@ -51,14 +52,15 @@ enum One<'a> {
 
 impl Chosen {
     /// All names are looked up before anything is written. A deleted account may have left a record.
-    fn of(users: &[String], all: bool, store: &FileStore, output: &Output) -> Result<Self, CliError> {
+    fn of(users: &[String], all: bool, site: &Site, store: &FileStore, output: &Output) -> Result<Self, CliError> {
         if all {
-            return Ok(Self::All(list::stems(store, output)?));
+            return Ok(Self::All(of_host::stems(&site.config, list::stems(store, output)?)));
         }
         let names: BTreeSet<_> = users.iter().filter_map(|user| UserName::parse(user)).collect();
         let mut accounts: Vec<Account> = Vec::new();
         for name in names {
             let account = account_or_record(store, name.as_str())?;
+            of_host::keeps(&site.config, account.name.as_str())?;
             // Two spellings may be one account.
             if accounts.iter().all(|other| other.name != account.name) {
                 accounts.push(account);

@@ -1,9 +1,10 @@
 //! Records of this host go to the fleet. The agent sends them; what the fleet has taken is removed here.
 
 use otp_core::config::Keeper;
+use otp_core::decision::arrival::ArrivedPasscode;
 use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::administration::{Answered, Asked};
-use otp_core::protocol::request::Adopted;
+use otp_core::protocol::request::{Adopted, Adoption};
 use otp_core::record::change::Change;
 use otp_core::service::agent_administration::ask;
 use otp_core::service::agent_authority;
@@ -11,9 +12,11 @@ use otp_core::store::change;
 use otp_core::store::files::open::FileStore;
 use otp_core::store::note::Note;
 use otp_core::system::config_file::Site;
+use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 use serde::Serialize;
 
+use super::fleet_passcode::{self, Passcode};
 use super::list;
 use super::not_done::NotDone;
 use super::of_fleet::unintelligible;
@@ -26,6 +29,9 @@ use crate::ui::output::Output;
 struct Pushed<'a> {
     user: &'a str,
     changed: bool,
+    /// What became, or would become, of a passcode that was good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passcode: Option<ArrivedPasscode>,
 }
 
 pub(super) fn push(
@@ -46,28 +52,27 @@ pub(super) fn push(
     let (accounts, mut failed) = (chosen(site, store, users, output)?, 0_usize);
     for account in &accounts {
         let user = account.name.as_str();
-        let answer = if dry_run { would_adopt(user) } else { one(store, account) };
+        let answer = if dry_run { would_adopt(user) } else { one(store, account, output) };
+        let is_void = matches!(answer, Ok(Adoption { passcode: Some(ArrivedPasscode::Void), .. }));
         match answer {
-            Ok(Adopted::Other) => {
+            Ok(Adoption { record: Adopted::Other, .. }) => {
                 failed = failed.saturating_add(1);
                 let error = "the fleet has other devices of this user".to_owned();
                 let hint = "decide which ones count: `otp-enroll admin reset USER` removes those of the fleet, `otp-enroll admin fleet discard \
                             USER` those of this host, both once authority = \"fleet\" is set";
                 NotDone { user, error, hint }.tell(output)?;
             }
-            Ok(adopted) if dry_run => {
-                let how = if adopted == Adopted::Taken { "would take" } else { "knows these devices, and would join" };
-                output.done(&Pushed { user, changed: false }, &format!("{user}: the fleet {how} the record"))?;
-            }
-            Ok(adopted) => {
-                let how = if adopted == Adopted::Taken { "is" } else { "was" };
-                let text = format!("{user}: the record {how} in the fleet; it is removed here");
-                output.done(&Pushed { user, changed: true }, &text)?;
+            Ok(Adoption { record, passcode }) => {
+                let text = format!("{user}: {}", told(dry_run, record, passcode));
+                output.done(&Pushed { user, changed: !dry_run, passcode }, &text)?;
             }
             Err(error) => {
                 failed = failed.saturating_add(1);
                 NotDone { user, error: error.to_string(), hint: error.hint() }.tell(output)?;
             }
+        }
+        if is_void {
+            output.advise(&fleet_passcode::void(user, dry_run))?;
         }
     }
     if failed == 0 { Ok(()) } else { Err(CliError::NotDone(failed)) }
@@ -93,10 +98,10 @@ fn chosen(site: &Site, store: &FileStore, users: &[String], output: &Output) -> 
 }
 
 /// What the fleet would do with the record of this host.
-pub(super) fn would_adopt(user: &str) -> Result<Adopted, CoreError> {
+pub(super) fn would_adopt(user: &str) -> Result<Adoption, CoreError> {
     let reports = |error, hint| Err(CoreError::Agent(HelperError::Reports { error, hint }));
     match ask(Asked::WouldAdopt { name: user.to_owned() })? {
-        Answered::WouldAdopt(adopted) => Ok(adopted),
+        Answered::WouldAdopt(adoption) => Ok(adoption),
         Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => reports(error, hint),
         Answered::Verifier(_)
         | Answered::Status(_)
@@ -108,12 +113,61 @@ pub(super) fn would_adopt(user: &str) -> Result<Adopted, CoreError> {
 }
 
 /// The record is removed here only when it is in force there.
-fn one(store: &FileStore, account: &Account) -> Result<Adopted, CoreError> {
+fn one(store: &FileStore, account: &Account, output: &Output) -> Result<Adoption, CoreError> {
     let user = account.name.as_str();
-    let adopted = agent_authority::adopt(user)?;
-    if adopted != Adopted::Other {
+    let passcode = Passcode::leave(store, account, UnixTime::now(), would_adopt)?;
+    let adoption = agent_authority::adopt(user, passcode == Passcode::Sent).inspect_err(|_| {
+        if passcode == Passcode::Sent {
+            output.warn(&fleet_passcode::perhaps_void(user));
+        }
+    })?;
+    if adoption.record != Adopted::Other {
         change(store, account, &Note::here("moved-to-fleet"), |_| (Change::Nothing, ()))?;
         client::log_change(user, "moved-to-fleet");
     }
-    Ok(adopted)
+    Ok(Adoption { passcode: passcode.arrived(adoption.passcode), ..adoption })
+}
+
+fn told(dry_run: bool, record: Adopted, passcode: Option<ArrivedPasscode>) -> String {
+    let is_taken = passcode == Some(ArrivedPasscode::Taken);
+    let with = if is_taken { ", with its passcode" } else { "" };
+    match (dry_run, record) {
+        (true, Adopted::Taken) => format!("the fleet would take the record{with}"),
+        (true, _) => format!("the fleet knows these devices, and would join the record{with}"),
+        (false, Adopted::Taken) => format!("the record is in the fleet{with}; it is removed here"),
+        (false, _) if is_taken => {
+            "the record was in the fleet, where its passcode is now; it is removed here".to_owned()
+        }
+        (false, _) => "the record was in the fleet; it is removed here".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_a_record_is_told_with_its_passcode() {
+        let taken = Some(ArrivedPasscode::Taken);
+        for (dry_run, record, passcode, text) in [
+            (true, Adopted::Taken, None, "the fleet would take the record"),
+            (
+                true,
+                Adopted::Joined,
+                taken,
+                "the fleet knows these devices, and would join the record, with its passcode",
+            ),
+            (false, Adopted::Taken, Some(ArrivedPasscode::Void), "the record is in the fleet; it is removed here"),
+            (false, Adopted::Taken, taken, "the record is in the fleet, with its passcode; it is removed here"),
+            (false, Adopted::Joined, None, "the record was in the fleet; it is removed here"),
+            (
+                false,
+                Adopted::Joined,
+                taken,
+                "the record was in the fleet, where its passcode is now; it is removed here",
+            ),
+        ] {
+            assert_eq!(told(dry_run, record, passcode), text);
+        }
+    }
 }

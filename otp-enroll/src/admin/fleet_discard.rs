@@ -42,7 +42,7 @@ pub(super) fn discard(
         ))?;
     }
     // Asked at the end: a user of whom the fleet has no device would be one without a second factor.
-    let error = match would_adopt(user)? {
+    let error = match would_adopt(user)?.record {
         Adopted::Other => {
             change(store, account, &Note::here("discarded"), |_| (Change::Nothing, ())).map_err(CoreError::from)?;
             client::log_change(user, "discarded");

@@ -71,7 +71,7 @@ fn asked(user: &str, step: PullStep) -> Result<Answered, CliError> {
 fn write(store: &FileStore, account: &Account, credentials: &Confidential, state: &str) -> Result<(), CliError> {
     let record = Record::of_texts(credentials.expose().as_bytes(), state, ReadContext::ANYONE).ok();
     let record = record.filter(|record| record.credentials.user == account.name).ok_or_else(unintelligible)?;
-    let arrival = Arrival { record: &record, replace: false, with_override: true };
+    let arrival = Arrival { record: &record, replace: false, with_override: true, passcode_at: None };
     let enrollment = new_enrollment(random::entropy)?;
     let outcome =
         change(store, account, &Note::here("moved-from-fleet"), |here| arrival.into_record(account, here, enrollment));

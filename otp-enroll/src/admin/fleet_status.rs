@@ -84,7 +84,7 @@ impl Asking {
     /// What the fleet would do with the record of this host.
     fn about(&mut self, user: &str) -> Option<Adopted> {
         self.left = self.left.checked_sub(1)?;
-        let answer = would_adopt(user).ok();
+        let answer = would_adopt(user).ok().map(|adoption| adoption.record);
         if answer.is_none() {
             self.left = 0;
         }

@@ -1,4 +1,4 @@
-//! Users whose record the fleet keeps: their orders go to a verifier by way of the agent, and what no verifier takes yet is said.
+//! Users whose record the fleet keeps: their orders go to a verifier by way of the agent, and what is about this host alone is said.
 
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
@@ -62,13 +62,14 @@ impl Authority for OfFleet {
         match ask(Asked::Administer(Box::new(Administration::User { name: self.user.clone(), order })))? {
             Answered::Verifier(Answer::Reply(reply)) => Ok(*reply),
             Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => Ok(Reply::Failed { error, hint }),
-            Answered::Lost { error } => Ok(Reply::Failed {
+            // No answer, where a failure is one: whether the order was carried out is not known.
+            Answered::Lost { error } => Err(CoreError::Agent(HelperError::Reports {
                 error: format!("the order was sent, and no answer came: {error}"),
                 hint: format!(
                     "it may be done: look with `otp-enroll admin show {}` before you give it again",
                     self.user
                 ),
-            }),
+            })),
             Answered::Verifier(Answer::Users(_) | Answer::NoHost {} | Answer::Refusals(_) | Answer::Renamed(_))
             | Answered::Status(_)
             | Answered::Record { .. }
@@ -136,78 +137,57 @@ pub(super) fn asked(administration: Administration) -> Result<Answer, CliError> 
     }
 }
 
-/// What a command does where the fleet keeps records.
-enum Reach<'a> {
-    /// All that it says: an order about users goes where their records are.
-    Whole,
-    /// It looks at records of this host as if they were those of all users: it is not done.
-    NotYet(&'static str, &'static str),
-    /// The same about this user.
-    NotYetAbout(&'a str, &'static str, &'static str),
-    /// It is about the files of this host alone, and says so.
-    HostAlone(&'static str),
-}
-
-impl Reach<'_> {
-    fn of(command: &Admin) -> Reach<'_> {
-        match command {
-            Admin::Export(_) => {
-                Reach::NotYet("export", "a backup of the fleet is one of its database: see docs/fleet.md")
-            }
-            Admin::Adopt { user, .. } => {
-                Reach::NotYetAbout(user, "adopt", "the fleet knows users by their names alone: nothing is to be done")
-            }
-            Admin::Assign { user, .. } => Reach::NotYetAbout(
-                user,
-                "assign",
-                "otp-enroll admin add USER --token gives a token whose seed you have to a user of the fleet",
-            ),
-            Admin::Import(_) => Reach::HostAlone(
-                "What is imported stays on this host, and lets nobody in, until: otp-enroll admin fleet push",
-            ),
-            Admin::Restored { .. } => {
-                Reach::HostAlone("This is about the records of this host alone; on a verifier: otp-verifier restored")
-            }
-            Admin::Seal(_) => {
-                Reach::HostAlone("This is about the records of this host alone; on a verifier: otp-verifier reseal")
-            }
-            Admin::Purge { .. } => Reach::HostAlone(
-                "This is about the records of this host alone; for others: otp-enroll admin disable USER",
-            ),
-            Admin::List { .. }
-            | Admin::Report { .. }
-            | Admin::EndSessions { .. }
-            | Admin::Explain { .. }
-            | Admin::Require { .. }
-            | Admin::Exempt { .. }
-            | Admin::Unrequire { .. }
-            | Admin::ForgetAddresses { .. }
-            | Admin::Show { .. }
-            | Admin::Unlock { .. }
-            | Admin::Add { .. }
-            | Admin::Remove { .. }
-            | Admin::Resync { .. }
-            | Admin::Issue { .. }
-            | Admin::Rename { .. }
-            | Admin::BreakGlass { .. }
-            | Admin::Revoke { .. }
-            | Admin::Reset { .. }
-            | Admin::Disable { .. }
-            | Admin::Fleet { .. }
-            | Admin::ReadAsUser { .. }
-            | Admin::Tokens { .. }
-            | Admin::InitStore { .. }
-            | Admin::TurnOn { .. }
-            | Admin::TurnOff { .. }
-            | Admin::Refusals { .. }
-            | Admin::Check
-            | Admin::Doctor { .. } => Reach::Whole,
+/// What is said of a command that is about the files of this host alone; all others go where the records of their users are.
+fn of_host_alone(command: &Admin) -> Option<&'static str> {
+    match command {
+        Admin::Export(how) if how.takes_all() => Some(
+            "This is about the records of this host alone, of users in local; a backup of the fleet is one of its database",
+        ),
+        Admin::Import(_) => {
+            Some("What is imported stays on this host, and lets nobody in, until: otp-enroll admin fleet push")
         }
+        Admin::Restored { .. } => {
+            Some("This is about the records of this host alone; on a verifier: otp-verifier restored")
+        }
+        Admin::Seal(_) => Some("This is about the records of this host alone; on a verifier: otp-verifier reseal"),
+        Admin::Purge { .. } => {
+            Some("This is about the records of this host alone; for others: otp-enroll admin disable USER")
+        }
+        Admin::List { .. }
+        | Admin::Report { .. }
+        | Admin::EndSessions { .. }
+        | Admin::Explain { .. }
+        | Admin::Require { .. }
+        | Admin::Exempt { .. }
+        | Admin::Unrequire { .. }
+        | Admin::ForgetAddresses { .. }
+        | Admin::Show { .. }
+        | Admin::Unlock { .. }
+        | Admin::Add { .. }
+        | Admin::Remove { .. }
+        | Admin::Resync { .. }
+        | Admin::Issue { .. }
+        | Admin::Rename { .. }
+        | Admin::Adopt { .. }
+        | Admin::BreakGlass { .. }
+        | Admin::Revoke { .. }
+        | Admin::Reset { .. }
+        | Admin::Disable { .. }
+        | Admin::Fleet { .. }
+        | Admin::ReadAsUser { .. }
+        | Admin::Tokens { .. }
+        | Admin::Assign { .. }
+        | Admin::Export(_)
+        | Admin::InitStore { .. }
+        | Admin::TurnOn { .. }
+        | Admin::TurnOff { .. }
+        | Admin::Refusals { .. }
+        | Admin::Check
+        | Admin::Doctor { .. } => None,
     }
 }
 
-/// Refuses a command that would act on files of this host in place of records of the fleet, and warns of one that is about
-/// those files.
+/// In a fleet, warns of a command that is about the files of this host alone; elsewhere, refuses one that is about a fleet.
 pub(super) fn check(command: &Admin, site: &Site, output: &Output) -> Result<(), CliError> {
     if site.config.authority != Keeper::Fleet {
         return if let Admin::Unlock { locked_by: Some(_), .. } = command {
@@ -219,22 +199,10 @@ pub(super) fn check(command: &Admin, site: &Site, output: &Output) -> Result<(),
             Ok(())
         };
     }
-    let refused = |what: &str, hint: &str| {
-        Err(CliError::Reported {
-            error: format!("admin {what} looks at the records of this host, and those of its users are the fleet's"),
-            hint: hint.to_owned(),
-        })
-    };
-    match Reach::of(command) {
-        Reach::Whole => Ok(()),
-        Reach::NotYet(what, hint) => refused(what, hint),
-        Reach::NotYetAbout(user, what, hint) if site.config.is_of_fleet(user) => refused(what, hint),
-        Reach::NotYetAbout(..) => Ok(()),
-        Reach::HostAlone(text) => {
-            output.warn(text);
-            Ok(())
-        }
+    if let Some(text) = of_host_alone(command) {
+        output.warn(text);
     }
+    Ok(())
 }
 
 /// Whether a command changes records of this host, where it would without a fleet.
@@ -252,7 +220,8 @@ pub(super) fn touches_host(command: &Admin, site: &Site) -> bool {
     | Admin::Remove { user, .. }
     | Admin::Resync { user, .. }
     | Admin::Issue { user, .. }
-    | Admin::Rename { new: user, .. } = command
+    | Admin::Rename { new: user, .. }
+    | Admin::Adopt { user, .. } = command
     {
         !site.config.is_of_fleet(user)
     } else {

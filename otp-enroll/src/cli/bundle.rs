@@ -98,6 +98,16 @@ pub(crate) struct ImportBundle {
     pub(crate) yes: bool,
 }
 
+impl Export {
+    /// Whether it is about all records.
+    pub(crate) fn takes_all(&self) -> bool {
+        match &self.elsewhere {
+            Some(ExportElsewhere::Oath(who) | ExportElsewhere::Uri(who)) => who.all,
+            None => self.bundle.all,
+        }
+    }
+}
+
 impl ExportBundle {
     /// Whether nothing of it was given.
     pub(crate) fn is_absent(&self) -> bool {

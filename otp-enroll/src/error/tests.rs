@@ -422,6 +422,14 @@ fn what_could_not_be_done_is_told_with_the_reason() {
             1,
         ),
         (
+            CliError::PerhapsGiven { user: "alice".into(), serial: "A1".into(), why: Box::new(CliError::Faults(1)) },
+            "alice has the token A1 now, or not: one fault was found",
+            Some(
+                "the stock keeps it for this user; run the same command again, which finds out: otp-enroll admin assign alice A1",
+            ),
+            5,
+        ),
+        (
             CliError::TakenBack { why: Box::new(CliError::Faults(1)) },
             "one fault was found; all was taken back",
             Some("all files are as they were before; fix this, and try again"),

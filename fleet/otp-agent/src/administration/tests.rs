@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use otp_core::config::fleet::Verifier;
 use otp_core::protocol::administration::Service;
-use otp_core::protocol::request::Confidential;
+use otp_core::protocol::request::{Confidential, Token};
 use serde_json::{Value, json};
 
 use super::*;
@@ -21,6 +21,22 @@ fn unlock() -> Administration {
 
 fn issue() -> Administration {
     of_alice(UserOrder::IssuePasscode { valid: 3600, service: None })
+}
+
+const SEED: &str = "GEZDGNBVGY3TQOJQ";
+
+fn token() -> Token {
+    Token {
+        r#type: "hotp".into(),
+        suite: None,
+        secret: Confidential::new(SEED),
+        algorithm: "SHA1".into(),
+        digits: 6,
+        period: 30,
+        counter: 0,
+        app: false,
+        serial: Some("A1".into()),
+    }
 }
 
 /// The answer to root, and the lines of the log.
@@ -78,6 +94,7 @@ fn what_may_not_be_done_twice_is_sent_once_and_the_answer_says_that_it_may_be_do
         let code = || Confidential::new("123456");
         let orders = [
             issue(),
+            of_alice(UserOrder::AddDevice { name: None, token: token(), code: None, next: None }),
             of_alice(UserOrder::RemoveDevice { device: "2".into() }),
             of_alice(UserOrder::Resync { device: None, first: code(), second: code() }),
         ];
@@ -88,6 +105,7 @@ fn what_may_not_be_done_twice_is_sent_once_and_the_answer_says_that_it_may_be_do
             assert!(answer.get("lost").is_some(), "{lost:?}: {answer}");
             assert_eq!([0, 1].map(|at| verifiers[at].questions().len()), [1, 0], "{lost:?}");
             assert!(lines.len() == 1 && lines[0].contains("was sent and has no answer"), "{lines:?}");
+            assert!(!format!("{answer} {lines:?}").contains(SEED), "{answer}");
         }
     }
 }

@@ -1,11 +1,23 @@
 //! What the verifier says and what the policy of this host makes of it.
 
 use std::cell::RefCell;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
+use otp_core::codes::passcode::Issued;
 use otp_core::config::Config;
+use otp_core::decision::arrival::ArrivedPasscode;
+use otp_core::protocol::request::Adopted;
+use otp_core::record::Record;
+use otp_core::record::change::Change;
+use otp_core::record::credentials::Override;
+use otp_core::record::id::EnrollmentId;
+use otp_core::store::change;
+use otp_core::store::note::Note;
 use otp_core::value::user::UserName;
 use otp_wire::SELF;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::self_service::Through;
 use super::*;
@@ -371,4 +383,55 @@ fn what_a_host_may_not_is_told_with_the_reason_and_a_lost_answer_with_what_to_do
         assert!(error.starts_with("authority unreachable: ") && said.starts_with(hint), "{error} {said}");
         scene.verifier.forgets_what_to_say();
     }
+}
+
+/// A host with a record of alice, who has a passcode there that was used up before it is sent.
+fn scene_with_passcode() -> (Scene, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    let mut scene = Scene::new(&format!("state_directory = {:?}", folder.path()));
+    scene.site.path = folder.path().join("pam_otp.toml");
+    for place in [folder.path().join("store-id"), folder.path().join(".store-id")] {
+        symlink("a5".repeat(16), place).unwrap();
+    }
+    change(&scene.site.store().unwrap(), &alice(), &Note::here("test"), |_| {
+        let mut record = Record::begin(&alice(), EnrollmentId([1; 16]), Override::None, Vec::new(), None);
+        let issued = Issued { salt: [1; 16], hash: [2; 32], until: UnixTime(9), service: Some("sudo".into()) };
+        (record.credentials.passcode, record.state.passcode_used) = (Some(issued), true);
+        (Change::Record(Box::new(record)), ())
+    })
+    .unwrap();
+    (scene, folder)
+}
+
+impl Scene {
+    fn adopt(&self, with_passcode: bool) -> Result<Adoption, String> {
+        let account = alice();
+        let authority = FleetAuthority::new(&self.site, Some(&account), &self.host.upstream, (0, None), &|_| {});
+        authority.adopt(with_passcode).unwrap().map_err(|error| CoreError::from(error).to_string())
+    }
+}
+
+#[test]
+fn a_passcode_goes_along_with_a_record_only_where_it_is_used_up_here() {
+    let (scene, _folder) = scene_with_passcode();
+    let expected = Adoption { record: Adopted::Taken, passcode: Some(ArrivedPasscode::Taken) };
+    assert_eq!((scene.adopt(true), scene.adopt(false)), (Ok(expected), Ok(expected)));
+    let questions = scene.verifier.questions();
+    let is_used = |at: usize| questions[at].body["state"].as_str().unwrap().contains("passcode used");
+    assert_eq!((is_used(0), is_used(1)), (false, true));
+    assert!(questions[0].body["credentials"].as_str().unwrap().contains("service = \"sudo\""));
+    // The record here stays as it is.
+    assert!(scene.site.store().unwrap().read(&alice()).unwrap().unwrap().state.passcode_used);
+}
+
+#[test]
+fn a_passcode_is_sent_once_and_a_record_without_one_until_there_is_an_answer() {
+    let (scene, _folder) = scene_with_passcode();
+    scene.verifier.will_say([Say::Close]);
+    let error = scene.adopt(true).unwrap_err();
+    assert!(error.contains("the record was sent, and no answer came"), "{error}");
+    assert_eq!(scene.verifier.questions().len(), 1);
+    scene.verifier.will_say([Say::Close]);
+    assert!(scene.adopt(false).is_ok());
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
-use otp_core::system::config_file::host_name;
+use otp_core::system::config_file::{Site, host_name};
 use otp_core::value::time::UnixTime;
 use otp_formats::bundle::{Head, Writer};
 use serde::Serialize;
@@ -35,7 +35,7 @@ struct Written {
     progress: Option<Progress>,
 }
 
-pub(super) fn export(how: &ExportBundle, store: &FileStore, output: &Output) -> Result<(), CliError> {
+pub(super) fn export(how: &ExportBundle, site: &Site, store: &FileStore, output: &Output) -> Result<(), CliError> {
     let Some(to) = &how.to else { return Err(CliError::Usage("name a file: --to FILE".into())) };
     let target = Target::of(to, output)?;
     if how.r#move && target.is_output() {
@@ -44,7 +44,7 @@ pub(super) fn export(how: &ExportBundle, store: &FileStore, output: &Output) -> 
     if how.r#move && !how.yes {
         output.can_confirm()?;
     }
-    let chosen = Chosen::of(&how.users, how.all, store, output)?;
+    let chosen = Chosen::of(&how.users, how.all, site, store, output)?;
     if how.r#move && !how.yes {
         let whose = match &chosen {
             Chosen::Users(accounts) => {

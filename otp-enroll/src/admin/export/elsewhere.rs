@@ -29,7 +29,7 @@ pub(super) fn export(
     output: &Output,
 ) -> Result<(), CliError> {
     let target = Target::of(&who.to, output)?;
-    let (chosen, issuer) = (Chosen::of(&who.users, who.all, store, output)?, site.issuer());
+    let (chosen, issuer) = (Chosen::of(&who.users, who.all, site, store, output)?, site.issuer());
     let (devices, not_done) = (Cell::new(0usize), Cell::new(0usize));
     target.fill(|file| {
         devices.set(0);

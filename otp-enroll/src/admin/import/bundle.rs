@@ -228,7 +228,8 @@ impl Bundle<'_> {
             let error = format!("{} is an account of root, which comes only if it is named", guest.user);
             return Ok(Answer::Unreadable(Unreadable { error, ..ROOT_UNNAMED }));
         }
-        let arrival = Arrival { record: &record, replace: self.how.replace, with_override: self.how.with_overrides };
+        let (replace, with_override) = (self.how.replace, self.how.with_overrides);
+        let arrival = Arrival { record: &record, replace, with_override, passcode_at: None };
         let enrollment = new_enrollment(random::entropy)?;
         let outcome = if dry_run {
             let here = self.store.read_open(&account)?;

@@ -550,7 +550,8 @@ fn wrong_proofs_spend_the_budget_of_a_host_and_recovery_codes_do_not() {
 #[test]
 fn a_question_that_is_none_of_self_service_and_a_user_out_of_scope_are_refused() {
     let scene = Scene::new();
-    for request in [Request::Adopt {}, Request::SealKeys {}, Request::Enrolling(Box::new(ENROLL))] {
+    for request in [Request::Adopt { with_passcode: false }, Request::SealKeys {}, Request::Enrolling(Box::new(ENROLL))]
+    {
         assert_eq!(refused(scene.ask(0, WEB, question(1, request, None))).0, 400);
     }
     scene.verifiers[0]
