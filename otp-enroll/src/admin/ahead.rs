@@ -9,7 +9,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 /// Threads where reading means to wait, for the disk or for a directory service.
 const READERS: usize = 16;
 
-/// Items that a thread reads before it hands them over: to wake another thread takes longer than to read one.
+/// Most items that a thread reads before it hands them over: to wake another thread takes longer than to read one.
 const BATCH: usize = 64;
 
 /// Items that are read before the threads are begun. Whether that meant to wait tells how many threads are to read the others.
@@ -28,13 +28,15 @@ pub(super) fn each<I: Sync, T: Send, E>(
     let threads = readers(waits().saturating_sub(before), tried.len());
     tried.iter().zip(results).try_for_each(|(item, result)| tell(item, result))?;
 
+    // Few items are dealt out so that each thread has some.
+    let batch = items.len().div_ceil(threads.saturating_mul(2)).clamp(1, BATCH);
     let read = &read;
     thread::scope(|scope| {
         let begin = |first| {
             // One batch waits to be told while the next one is read.
             let (hand, handed) = mpsc::sync_channel(1);
             scope.spawn(move || {
-                for batch in items.chunks(BATCH).skip(first).step_by(threads) {
+                for batch in items.chunks(batch).skip(first).step_by(threads) {
                     if hand.send(batch.iter().map(read).collect::<Vec<T>>()).is_err() {
                         break;
                     }
@@ -42,10 +44,10 @@ pub(super) fn each<I: Sync, T: Send, E>(
             });
             handed
         };
-        let readers: Vec<_> = (0..threads.min(items.len().div_ceil(BATCH))).map(begin).collect();
-        for (batch, handed) in items.chunks(BATCH).zip(readers.iter().cycle()) {
+        let readers: Vec<_> = (0..threads.min(items.len().div_ceil(batch))).map(begin).collect();
+        for (items, handed) in items.chunks(batch).zip(readers.iter().cycle()) {
             let Ok(results) = handed.recv() else { break }; // its thread panicked, and so will this one
-            for (item, result) in batch.iter().zip(results) {
+            for (item, result) in items.iter().zip(results) {
                 tell(item, result)?;
             }
         }

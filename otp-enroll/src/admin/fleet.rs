@@ -16,6 +16,7 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 use serde::Serialize;
 
+use super::ahead;
 use super::fleet_passcode::{self, Passcode};
 use super::list;
 use super::not_done::NotDone;
@@ -50,9 +51,15 @@ pub(super) fn push(
         });
     }
     let (accounts, mut failed) = (chosen(site, store, users, output)?, 0_usize);
-    for account in &accounts {
+    // Several on their way at once: until a record is there, no code of its user lets in.
+    let give = |account: &Account| {
+        if dry_run { (would_adopt(account.name.as_str()), Passcode::None) } else { one(store, account) }
+    };
+    ahead::each(&accounts, give, |account, (answer, passcode)| {
         let user = account.name.as_str();
-        let answer = if dry_run { would_adopt(user) } else { one(store, account, output) };
+        if answer.is_err() && passcode == Passcode::Sent {
+            output.warn(&fleet_passcode::perhaps_void(user));
+        }
         let is_void = matches!(answer, Ok(Adoption { passcode: Some(ArrivedPasscode::Void), .. }));
         match answer {
             Ok(Adoption { record: Adopted::Other, .. }) => {
@@ -74,7 +81,8 @@ pub(super) fn push(
         if is_void {
             output.advise(&fleet_passcode::void(user, dry_run))?;
         }
-    }
+        Ok::<_, CliError>(())
+    })?;
     if failed == 0 { Ok(()) } else { Err(CliError::NotDone(failed)) }
 }
 
@@ -112,15 +120,18 @@ pub(super) fn would_adopt(user: &str) -> Result<Adoption, CoreError> {
     }
 }
 
+/// What became of a record, and whether its passcode was used up here before it was sent.
+fn one(store: &FileStore, account: &Account) -> (Result<Adoption, CoreError>, Passcode) {
+    match Passcode::leave(store, account, UnixTime::now(), would_adopt) {
+        Ok(passcode) => (given(store, account, passcode), passcode),
+        Err(error) => (Err(error), Passcode::None),
+    }
+}
+
 /// The record is removed here only when it is in force there.
-fn one(store: &FileStore, account: &Account, output: &Output) -> Result<Adoption, CoreError> {
+fn given(store: &FileStore, account: &Account, passcode: Passcode) -> Result<Adoption, CoreError> {
     let user = account.name.as_str();
-    let passcode = Passcode::leave(store, account, UnixTime::now(), would_adopt)?;
-    let adoption = agent_authority::adopt(user, passcode == Passcode::Sent).inspect_err(|_| {
-        if passcode == Passcode::Sent {
-            output.warn(&fleet_passcode::perhaps_void(user));
-        }
-    })?;
+    let adoption = agent_authority::adopt(user, passcode == Passcode::Sent)?;
     if adoption.record != Adopted::Other {
         change(store, account, &Note::here("moved-to-fleet"), |_| (Change::Nothing, ()))?;
         client::log_change(user, "moved-to-fleet");
