@@ -5,9 +5,10 @@ use std::time::Duration;
 use otp_core::audit::{Event, Proof};
 use otp_core::config::paths;
 use otp_core::error::CoreError;
-use otp_core::protocol::administration::{Administration, Answer, Answered, Asked, PullStep, Question, UserOrder};
+use otp_core::protocol::administration::{
+    Administration, Answer, Answered, Asked, PullStep, Question, Renamed, UserOrder,
+};
 use otp_core::protocol::request::Reply;
-use otp_core::service::renaming::Renamed;
 use otp_core::system::config_file::Site;
 use otp_core::system::{accounts, random};
 use otp_wire::{ADMIN, AdminAnswer, AdminQuestion, PULL, Problem, PullAnswer, PullQuestion, Pulled, User};

@@ -1,8 +1,8 @@
 //! A record goes to another name, in one statement: at no moment is a code good under both.
 
+use otp_core::protocol::administration::Renamed;
 use otp_core::record::Record;
 use otp_core::record::credentials::Credentials;
-use otp_core::service::renaming::Renamed;
 use otp_core::store::error::StoreError;
 use otp_core::store::note::Origin;
 use otp_core::store::{Loaded, Store as _, Swap};

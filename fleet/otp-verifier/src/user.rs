@@ -1,13 +1,13 @@
 //! Administration of one user, on a verifier's own machine.
 
 use otp_core::audit::Event;
+use otp_core::protocol::administration::Renamed;
 use otp_core::protocol::request::{Order, PasscodeOrder, Reply, Request};
 use otp_core::record::credentials::Override;
 use otp_core::service::authority::Authority as _;
 use otp_core::service::caller::Caller;
 use otp_core::service::local_authority::LocalAuthority;
 use otp_core::service::messenger::NoMessenger;
-use otp_core::service::renaming::Renamed;
 use otp_core::store::Store as _;
 use otp_core::store::note::Origin;
 use otp_core::value::time::Seconds;

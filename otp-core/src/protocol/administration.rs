@@ -8,7 +8,6 @@ use crate::protocol::request::{
     Adoption, Confidential, DeviceOrder, Order, PasscodeOrder, Reply, Request, Status, Token,
 };
 use crate::record::credentials::Override;
-use crate::service::renaming::Renamed;
 use crate::value::time::{Seconds, UnixTime};
 
 /// A line to the agent.
@@ -143,6 +142,17 @@ pub struct Refused {
     pub host: Option<String>,
     pub service: Option<String>,
     pub rhost: Option<String>,
+}
+
+/// What came of giving a record to another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Renamed {
+    Done,
+    /// There is no record under the former name.
+    NoRecord,
+    /// The account has a record of its own.
+    HasRecord,
 }
 
 /// Some users.

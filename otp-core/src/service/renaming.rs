@@ -1,9 +1,8 @@
 //! Renamed accounts: the record of an account is found under its former name, and moved to the new one.
 
-use serde::{Deserialize, Serialize};
-
 use crate::audit::Event;
 use crate::error::CoreError;
+use crate::protocol::administration::Renamed;
 use crate::record::Record;
 use crate::record::credentials::Credentials;
 use crate::service::caller::Caller;
@@ -11,17 +10,6 @@ use crate::store::error::StoreError;
 use crate::store::{Loaded, Store, Swap};
 use crate::system::accounts;
 use crate::value::user::{Account, UserName};
-
-/// What came of giving a record to another name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Renamed {
-    Done,
-    /// There is no record under the former name.
-    NoRecord,
-    /// The account has a record of its own.
-    HasRecord,
-}
 
 /// The name under which an account without a record, or with a blank one, had one, if that asks for a second factor. `None` if the former name
 /// still is an account with this number: two names with one number are two users.

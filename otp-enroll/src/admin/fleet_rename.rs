@@ -1,7 +1,6 @@
 //! Gives the record of a renamed account to its new name where the fleet keeps both.
 
-use otp_core::protocol::administration::{Administration, Answer};
-use otp_core::service::renaming::Renamed;
+use otp_core::protocol::administration::{Administration, Answer, Renamed};
 use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::time::UnixTime;

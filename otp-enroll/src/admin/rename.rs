@@ -2,8 +2,9 @@
 
 use nix::unistd::getuid;
 use otp_core::error::CoreError;
+use otp_core::protocol::administration::Renamed;
 use otp_core::service::caller::Caller;
-use otp_core::service::renaming::{self, Renamed};
+use otp_core::service::renaming;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts;
 use otp_core::value::time::UnixTime;
