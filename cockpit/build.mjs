@@ -8,6 +8,10 @@ const to = process.argv[2] ?? "dist";
 rmSync(to, { recursive: true, force: true });
 mkdirSync(to, { recursive: true });
 
+// Preact and PatternFly want their notice with each copy of a part. The package of PatternFly holds none: its license is the same text.
+const license = readFileSync("node_modules/preact/LICENSE", "utf8").trim();
+const notice = (name, text) => `/*! With parts of ${name}:\n\n${text}\n*/\n`;
+
 await build({
     entryPoints: { index: "src/index.tsx" },
     outdir: to,
@@ -17,6 +21,7 @@ await build({
     jsx: "automatic",
     jsxImportSource: "preact",
     legalComments: "inline",
+    banner: { js: notice("Preact", license) },
     external: ["*.woff2", "*.svg"],
     logLevel: "warning",
 });
@@ -31,6 +36,6 @@ const [purged] = await new PurgeCSS().purge({
     keyframes: true,
     safelist: { standard: [/^pf-v6-theme-dark$/, /^pf-m-(primary|secondary|danger|link|warning|info|success|blue|green|orange|red)$/] },
 });
-writeFileSync(style, purged.css);
+writeFileSync(style, notice("PatternFly", license.replace(/^Copyright.*$/m, "Copyright (c) Red Hat, Inc.")) + purged.css);
 
 for (const file of ["index.html", "manifest.json"]) copyFileSync(file, `${to}/${file}`);
