@@ -256,6 +256,8 @@ fn utf8(bytes: &[u8]) -> Result<&str, RecordError> {
 /// The lines of a file that are neither blank nor comments, with their numbers. Reads TOML in a few dozen lines: a file
 /// that only this program writes needs no more, no copy of a seed is made, and no login pays for a general parser.
 struct Lines<'a> {
+    /// Whether the last line of the file ends: a number that is cut off is another number.
+    is_whole: bool,
     /// The next line, which each optional key looks at.
     ahead: Option<&'a str>,
     /// Number of that line, from 1; at the end, of the last line of all.
@@ -268,7 +270,7 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn of(text: &'a str) -> Self {
-        let mut lines = Self { ahead: None, number_ahead: 0, rest: text, number: 0 };
+        let mut lines = Self { is_whole: text.ends_with('\n'), ahead: None, number_ahead: 0, rest: text, number: 0 };
         lines.look_ahead();
         lines
     }
@@ -435,6 +437,7 @@ impl<'a> Lines<'a> {
     fn end(&mut self) -> Result<(), RecordError> {
         match self.next() {
             Some(_) => Err(RecordError::Malformed(format!("line {}: no line is expected here", self.number))),
+            None if !self.is_whole => Err(RecordError::Malformed("it ends in the middle of a line".into())),
             None => Ok(()),
         }
     }
@@ -520,6 +523,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::seal::SealKey;
 
     const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
@@ -781,14 +785,27 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_comments_and_the_last_end_of_line_make_no_difference() {
+    fn blank_lines_and_comments_make_no_difference() {
         let good = full().encode();
         let read = |text: &str| Credentials::decode(text.as_bytes(), ReadContext::ANYONE).map(|it| it.encode());
         let spread = good.replace('\n', " \r\n\n \t\n# a comment\n");
-        for same in [&*good, good.trim_end(), &spread, &format!("\n\n{}\n\n#", *good)] {
+        for same in [&*good, &spread, &format!("\n\n{}\n\n#\n", *good)] {
             assert_eq!(read(same).as_deref(), Ok(&*good), "{same}");
         }
-        assert_eq!(error_of(&format!("{}\n\nid = 3", *good)), "cannot be read: line 48: no line is expected here");
+        assert_eq!(error_of(&format!("{}\n\nid = 3\n", *good)), "cannot be read: line 48: no line is expected here");
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_an_error_wherever_that_is() {
+        let key = SealKey::new(&[1; 32]);
+        // Its last line is a number, and the beginning of one is another number.
+        let sealed = full().sealed((key.id(), &key.of_user(u32::MAX)), |_| Ok::<_, ()>(())).unwrap();
+        for good in [full().encode(), sealed.encode()] {
+            for end in 0..good.len() {
+                assert!(Credentials::decode(&good.as_bytes()[..end], ReadContext::ANYONE).is_err(), "{}", &good[..end]);
+            }
+        }
+        assert_eq!(error_of(full().encode().trim_end()), "cannot be read: it ends in the middle of a line");
     }
 
     #[test]

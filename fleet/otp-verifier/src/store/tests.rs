@@ -154,7 +154,7 @@ fn the_verifier_adds_to_the_audit_and_cannot_change_it() {
         "DELETE FROM otp.audit",
         "TRUNCATE otp.audit",
         "DROP TABLE otp.audit",
-        "DELETE FROM otp.join_token",
+        "TRUNCATE otp.join_token",
         "INSERT INTO otp.audit_other (name, event) VALUES ('a', 'b')",
         "CREATE TABLE otp.x ()",
     ] {
