@@ -153,7 +153,7 @@ side_by_side := packaging administration enrollment doctor login robustness
 # Debian packages: what a build needs; what `make deb` needs, which is what Build-Depends in debian/control says; what the demo
 # installs in the throwaway copy; what all tests need on the machine.
 BUILD_PACKAGES := gcc gettext libc6-dev libpam0g-dev
-DEB_PACKAGES  := build-essential debhelper gettext libpam0g-dev
+DEB_PACKAGES  := build-essential debhelper gettext jq libpam0g-dev
 DEMO_PACKAGES := openssh-server openssh-client oathtool
 # What the tests of a fleet need: installed in their throwaway copy alone.
 FLEET_PACKAGES := $(DEMO_PACKAGES) postgresql iproute2 curl openssl python3 faketime
