@@ -227,7 +227,7 @@ fn on_records(
             every(site, &accounts, output, Order::Disable)?.1
         }
         Admin::Rename { old, new, yes } if site.config.is_of_fleet(new) || site.config.is_of_fleet(old) => {
-            fleet_rename::rename(site, old, &account(new)?, *yes, output)
+            fleet_rename::rename(site, store, old, &account(new)?, *yes, output)
         }
         Admin::Rename { old, new, yes } => rename::rename(store, old, &account(new)?, *yes, output),
         Admin::Fleet { command: FleetCommand::Push { users, dry_run } } => {
@@ -240,7 +240,7 @@ fn on_records(
             fleet_discard::discard(site, store, &account(user)?, *yes, output)
         }
         Admin::Fleet { command: FleetCommand::Status } => fleet_status::tell(site, store, output),
-        Admin::Adopt { user, yes: _ } if site.config.is_of_fleet(user) => {
+        Admin::Adopt { user, yes: _ } if site.config.is_of_fleet(user) && !is_here(store, user)? => {
             let text = format!("{user}: the fleet knows users by their names alone: nothing to do");
             output.done(&Changed { user, changed: false }, &text)
         }
@@ -275,6 +275,11 @@ fn account_or_record(store: &FileStore, user: &str) -> Result<Account, CliError>
         }
         (found, _) => found,
     }
+}
+
+/// Whether this host has a record of an account, whatever number is in it.
+fn is_here(store: &FileStore, user: &str) -> Result<bool, CliError> {
+    Ok(store.whatever_number(&account(user)?).map_err(CoreError::from)?.is_some())
 }
 
 fn confirm(yes: bool, output: &Output, question: &str, users: &[String]) -> Result<(), CliError> {

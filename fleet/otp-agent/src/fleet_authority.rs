@@ -13,11 +13,12 @@ use otp_core::decision::demand::Demand;
 use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{Policy, Ruling};
 use otp_core::decision::verify::{Refusal, Verdict};
-use otp_core::error::{CoreError, NoAuthority};
+use otp_core::error::{CoreError, HelperError, NoAuthority};
 use otp_core::protocol::request::{Adoption, Confidential, Reply, Request};
 use otp_core::service::accepted_devices;
 use otp_core::service::authority::Authority;
 use otp_core::service::demanded::{Known, demanded, ruling};
+use otp_core::service::renaming::former_name;
 use otp_core::store::Store as _;
 use otp_core::system::config_file::Site;
 use otp_core::system::random;
@@ -142,9 +143,13 @@ impl<'a> FleetAuthority<'a> {
 
     /// With the record of this host, and its passcode as it is if `with_passcode` does not say.
     fn adopt_question(&self, with_passcode: Option<bool>) -> Result<AdoptQuestion, CoreError> {
-        let missing = |name: &str| CoreError::NoAccount(name.to_owned());
-        let account = self.account.ok_or_else(|| missing(NO_ACCOUNT))?;
-        let record = self.site.store()?.read_open(account)?.ok_or_else(|| missing(account.name.as_str()))?;
+        let account = self.account.ok_or_else(|| CoreError::NoAccount(NO_ACCOUNT.to_owned()))?;
+        let missing = || {
+            let error = format!("this host has no record of {}", account.name);
+            let hint = "see: otp-enroll admin fleet status; a renamed account has it under the name before: otp-enroll admin rename OLD NEW";
+            CoreError::Agent(HelperError::Reports { error, hint: hint.to_owned() })
+        };
+        let record = self.site.store()?.read_open(account)?.ok_or_else(missing)?;
         let record = match with_passcode {
             Some(is_good) => record.sent_with_passcode(is_good),
             None => record,
@@ -179,16 +184,16 @@ impl<'a> FleetAuthority<'a> {
         demanded(ruling, known.devices, &sends, login, || Ok(remembered))
     }
 
-    /// Whether this host has a record of a user whom the fleet does not know: it was not given to the fleet yet. A code is asked
-    /// for then, and none lets in: nobody is taken for a user without a device meanwhile.
+    /// Whether this host has a record of a user whom the fleet does not know, also under a name that the account had before: it was not
+    /// given to the fleet yet. A code is asked for then, and none lets in: nobody is taken for a user without a device meanwhile.
     fn waits_here(&self, account: &Account) -> bool {
-        let outline = self.site.store().map(|store| store.outline(account));
-        match outline {
-            Ok(Ok(outline)) => outline.is_some_and(|outline| outline.binds()),
-            Ok(Err(_)) => true,
-            // A host without records of its own.
-            Err(_) => false,
-        }
+        // A host without records of its own.
+        let Ok(store) = self.site.store() else { return false };
+        let binds = || -> Result<bool, CoreError> {
+            Ok(store.outline(account)?.is_some_and(|outline| outline.binds())
+                || former_name(&store, account)?.is_some())
+        };
+        binds().unwrap_or(true)
     }
 
     /// Has the verifier note a login without a code. Only then is it let in.

@@ -43,7 +43,11 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), Error> {
         Command::Key { command } => key_ring::run(&config()?, command),
         Command::Renew(how) => renewal::renew(&config()?, how),
         Command::Reseal => reseal(&config()?),
-        Command::Restored => restored(&config()?),
+        Command::Restored { yes: false } => Err(Error::new(
+            "this voids the recovery codes of all users, and counters wait for a resync",
+            "where a backup was restored: otp-verifier restored --yes",
+        )),
+        Command::Restored { yes: true } => restored(&config()?),
         Command::Audit(how) => audit::audit(&config()?, how),
         Command::Check(how) => check::check(&line.config, how),
     }

@@ -52,7 +52,11 @@ pub(crate) enum Command {
     /// Seal all seeds under the first key of the key file
     Reseal,
     /// After a backup of the database was restored: void what may have been used since
-    Restored,
+    Restored {
+        /// Do it: recovery codes of all users are void, and counters wait for a resync
+        #[arg(long)]
+        yes: bool,
+    },
     /// Print what was asked and answered about users, on all hosts, the newest last
     Audit(Audit),
     /// Look for faults of database, keys, certificates and configuration; ends with 1 if there are any

@@ -132,13 +132,17 @@ const DEPART: &str = writes!(
      at = clock_timestamp() RETURNING 1",
     noted from "written"
 );
-/// The record goes to the name that is the last value, and there is a line of the audit for both. What was asked before is not asked
-/// again, and what began before is not put in force under the old name.
+/// The record goes to another name, in place of one that was loaded there, if any; something else stays under the present one; and there
+/// is a line of the audit for both. What was asked before is not asked again, and what began before is not put in force under the old name.
 const RENAME: &str = writes!(
     concat!(
-        "UPDATE otp.record SET name = $12, version = version + 1, state = $10, sealed = $11, request = NULL, host = NULL, event = NULL, \
-         answer = NULL, answered = NULL WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) \
-         AND NOT EXISTS (SELECT FROM otp.record WHERE name = $12) RETURNING 1), \
+        "INSERT INTO otp.record AS r (name, version, state, sealed) SELECT $12, $13::bigint, $14::text, $15::bytea FROM \
+         (SELECT 1 FROM otp.record WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) \
+         AND NOT EXISTS (SELECT FROM otp.moving WHERE name IN ($1, $12)) FOR UPDATE) held \
+         ON CONFLICT (name) DO UPDATE SET version = excluded.version, state = excluded.state, sealed = excluded.sealed, request = NULL, \
+         host = NULL, event = NULL, answer = NULL, answered = NULL WHERE r.version = $16::bigint RETURNING 1), \
+         remains AS (UPDATE otp.record SET version = version + 1, state = $10, sealed = $11, request = NULL, host = NULL, event = NULL, \
+         answer = NULL, answered = NULL FROM written WHERE name = $1 AND version = $9 RETURNING 1), \
          came AS (INSERT INTO otp.audit (name, host, caller_uid, service, rhost, event) \
          SELECT $12, $2, $3::bigint, $4::text, $5::text, 'renamed from ' || $1 FROM written), ",
         reset!(from "written")
@@ -231,7 +235,7 @@ impl<'s> PgStore<'s> {
         let answer = note.answer.map(|answer| answer.words());
         let request = note.origin.id.map(|id| id.0.to_vec()).filter(|_| answer.is_some());
         let (name, event, answer) = (account.name.as_str(), note.event, answer.as_deref());
-        let all: [Value<'_>; 12] = [
+        let all: [Value<'_>; 11] = [
             &name,
             &host,
             &caller_uid,
@@ -243,11 +247,10 @@ impl<'s> PgStore<'s> {
             &what.number,
             &what.state,
             what.last,
-            what.beyond,
         ];
-        let values = all.get(..what.values).unwrap_or(&all);
+        let values: Vec<Value<'_>> = all.iter().take(what.values).chain(what.beyond).copied().collect();
         self.is_revoked.set(false);
-        let row = match self.session.write(sql, values) {
+        let row = match self.session.write(sql, &values) {
             Ok(row) => row,
             Err(Unanswered::Overtaken | Unanswered::Taken) => return Ok(Swap::Lost),
             Err(unanswered) => return Err(unanswered.into()),
@@ -277,12 +280,12 @@ struct What<'a> {
     number: i64,
     state: &'a str,
     last: Value<'a>,
-    /// The one after that.
-    beyond: Value<'a>,
+    /// Those after that.
+    beyond: &'a [Value<'a>],
 }
 
 /// A statement that takes only what all take.
-const NOTHING: What<'static> = What { values: 8, number: 0, state: "", last: &"", beyond: &"" };
+const NOTHING: What<'static> = What { values: 8, number: 0, state: "", last: &"", beyond: &[] };
 
 impl Store for PgStore<'_> {
     type Hold = Version;
@@ -318,15 +321,17 @@ impl Store for PgStore<'_> {
         let (sql, number, next) = match version {
             Some(Version { number, .. }) => {
                 let sql = if record.is_enrolled() { REPLACE_ENROLLED } else { REPLACE };
-                ((sql, 12), number, number.saturating_add(1))
+                (sql, number, number.saturating_add(1))
             }
             None => {
                 let first = first_version()?;
-                ((INSERT, 11), first, first)
+                (INSERT, first, first)
             }
         };
-        let ((sql, values), state) = (sql, Self::text_of(account, &record.state, next)?);
-        self.write(sql, account, note, What { values, number, state: &state, last: &sealed, beyond: &note.origin.host })
+        let state = Self::text_of(account, &record.state, next)?;
+        let beyond: [Value<'_>; 1] = [&note.origin.host];
+        let beyond = if sql == INSERT { &[] } else { beyond.as_slice() };
+        self.write(sql, account, note, What { values: 11, number, state: &state, last: &sealed, beyond })
     }
 
     fn remove(&self, account: &Account, version: Version, note: &Note<'_>) -> Result<Swap, StoreError> {

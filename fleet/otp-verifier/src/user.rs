@@ -24,6 +24,9 @@ use crate::told::{told, told_json};
 
 const LIST: &str = "see: otp-verifier user list";
 
+/// What ends it.
+const LEFT: &str = "once no host has an account of that name, otp-verifier user disable";
+
 pub(crate) fn run(config: &Config, command: &UserCommand) -> Result<(), Error> {
     let order = |user: &String, order: Order| carry_out(config, user, Request::Administer(order));
     match command {
@@ -55,21 +58,28 @@ fn named(user: &str) -> Result<UserName, Error> {
 /// Gives the record of one name to another. A second run after one that had no answer finds that it is done.
 fn renamed(config: &Config, old: &str, new: &str) -> Result<(), Error> {
     let (former, name) = (named(old)?, named(new)?);
+    let (shown_old, shown) = (former.file_stem(), name.file_stem());
     let (session, keys) = config.session()?;
     let store = PgStore::new(&session, &keys, About::default());
     match rename(&store, &former, &name, Origin::default())? {
         Renamed::Done => {
             log::notice(&Event::Renamed { user: new, from: old, by: 0 }.to_string());
-            told(&format!("{new}: has the record of {old} now"))
+            told(&format!(
+                "{shown}: has the record of {shown_old} now; what is left of {shown_old} requires a second factor: {LEFT} {shown_old}"
+            ))
         }
         Renamed::NoRecord if store.read(&of_no_host(name))?.is_some_and(|record| !record.is_blank()) => {
-            told(&format!("{new}: has a record, and {old} has none: nothing to do"))
+            told(&format!("{shown}: has a record, and {shown_old} has none: nothing to do"))
         }
-        Renamed::NoRecord => Err(Error::new(format!("{old} has no record"), LIST)),
+        Renamed::NoRecord => Err(Error::new(format!("{shown_old} has no record"), LIST)),
+        Renamed::OnItsWay => Err(Error::new(
+            format!("the record of {shown_old} or {shown} is on its way to a host"),
+            "end the pull there, or undo it: otp-enroll admin fleet pull USER, or push USER",
+        )),
         Renamed::HasRecord => Err(Error::new(
-            format!("{new} has a record of its own"),
+            format!("{shown} has a record of its own"),
             format!(
-                "remove the one that is not needed: otp-verifier user disable {new}, or otp-verifier user disable {old}"
+                "remove the one that is not needed: otp-verifier user disable {shown}, or otp-verifier user disable {shown_old}"
             ),
         )),
     }

@@ -153,6 +153,8 @@ pub enum Renamed {
     NoRecord,
     /// The account has a record of its own.
     HasRecord,
+    /// A fleet has given the record of one of both names to a host.
+    OnItsWay,
 }
 
 /// Some users.

@@ -802,7 +802,7 @@ mod tests {
         let sealed = full().sealed((key.id(), &key.of_user(u32::MAX)), |_| Ok::<_, ()>(())).unwrap();
         for good in [full().encode(), sealed.encode()] {
             for end in 0..good.len() {
-                assert!(Credentials::decode(&good.as_bytes()[..end], ReadContext::ANYONE).is_err(), "{}", &good[..end]);
+                assert!(Credentials::decode(&good.as_bytes()[..end], ReadContext::ANYONE).is_err(), "{end}: {}", *good);
             }
         }
         assert_eq!(error_of(full().encode().trim_end()), "cannot be read: it ends in the middle of a line");

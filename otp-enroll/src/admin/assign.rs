@@ -7,6 +7,7 @@ mod on_its_way;
 
 use otp_core::codes::hotp_totp::Period;
 use otp_core::error::CoreError;
+use otp_core::protocol::administration::Listed;
 use otp_core::protocol::request::{Confidential, Declined, DeviceOrder, Request, Status, Token};
 use otp_core::record::credentials::{DeviceName, Kind, Serial, same};
 use otp_core::record::credentials_toml::spare::Spare;
@@ -48,6 +49,7 @@ pub(super) fn assign(
         });
     }
     let spare = on_its_way::unless_given(site, store, &locked, spare, account, &serial)?;
+    unless_in_fleet(site, account, &serial)?;
     let device = give(client, &locked, spare, &account.name, &serial, name)?;
     drop(locked);
     let Some(device) = device else { return had(client, &serial, output) };
@@ -56,6 +58,29 @@ pub(super) fn assign(
     let answer =
         ChangedDevice { changed: true, confirmed: Some(added.confirmed), ..ChangedDevice::about(&after, added) };
     output.done(&answer, &format!("{}: {} {UNCONFIRMED}", account.name, subject(added)))
+}
+
+/// A token that another user of the fleet has would let in both with one code. The stock cannot know: the same file may have been
+/// imported again, here or on another host.
+fn unless_in_fleet(site: &Site, account: &Account, serial: &Serial) -> Result<(), CliError> {
+    if !site.config.is_of_fleet(account.name.as_str()) {
+        return Ok(());
+    }
+    of_fleet::each(None, |listed| match listed {
+        Listed::Status(status)
+            if status.user != account.name.as_str() && on_its_way::is_among(&status, serial).is_some() =>
+        {
+            let (other, serial) = (&status.user, serial.as_str());
+            Err(CliError::Reported {
+                error: format!("{other} has the token {serial} in the fleet"),
+                hint: format!(
+                    "to take it from {other}: otp-enroll admin remove {other} DEVICE; to forget the copy in stock: otp-enroll admin tokens \
+                     --remove {serial}"
+                ),
+            })
+        }
+        Listed::Status(_) | Listed::Unusable { .. } => Ok(()),
+    })
 }
 
 /// Adds it to the user's devices, and takes it out of the stock. `None` if the user had it.

@@ -9,8 +9,9 @@ use otp_core::record::change::Change;
 use otp_core::service::agent_administration::ask;
 use otp_core::service::agent_authority;
 use otp_core::store::change;
+use otp_core::store::error::StoreError;
 use otp_core::store::files::open::FileStore;
-use otp_core::store::note::Note;
+use otp_core::store::note::{Note, Unsaid};
 use otp_core::system::config_file::Site;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
@@ -24,6 +25,9 @@ use super::of_fleet::unintelligible;
 use crate::client;
 use crate::error::CliError;
 use crate::ui::output::Output;
+
+/// How often a record may change while it is sent.
+const MOST_LOSSES: usize = 8;
 
 /// The answer about one user.
 #[derive(Serialize)]
@@ -50,7 +54,11 @@ pub(super) fn push(
                 .into(),
         });
     }
-    let (accounts, mut failed) = (chosen(site, store, users, output)?, 0_usize);
+    let (accounts, faults) = chosen(site, store, users, output)?;
+    let mut failed = faults.len();
+    for (user, error) in &faults {
+        NotDone { user, error: error.to_string(), hint: error.hint() }.tell(output)?;
+    }
     // Several on their way at once: until a record is there, no code of its user lets in.
     let give = |account: &Account| {
         if dry_run { (would_adopt(account.name.as_str()), Passcode::None) } else { one(store, account) }
@@ -86,12 +94,20 @@ pub(super) fn push(
     if failed == 0 { Ok(()) } else { Err(CliError::NotDone(failed)) }
 }
 
-/// The accounts that are named, or all with a record that are the fleet's.
-fn chosen(site: &Site, store: &FileStore, users: &[String], output: &Output) -> Result<Vec<Account>, CliError> {
+/// A record that cannot be given, by the stem of its files, and why.
+type Fault = (String, CoreError);
+
+/// The accounts that are named, or all with a record that are the fleet's; and records that cannot be given, with what is wrong.
+fn chosen(
+    site: &Site,
+    store: &FileStore,
+    users: &[String],
+    output: &Output,
+) -> Result<(Vec<Account>, Vec<Fault>), CliError> {
     if !users.is_empty() {
-        return super::named(users);
+        return Ok((super::named(users)?, Vec::new()));
     }
-    let mut all = Vec::new();
+    let (mut all, mut faults) = (Vec::new(), Vec::new());
     for stem in list::stems(store, output)? {
         // The records of accounts that are gone stay here.
         match list::read_of(store, &stem) {
@@ -99,10 +115,10 @@ fn chosen(site: &Site, store: &FileStore, users: &[String], output: &Output) -> 
                 all.push(account);
             }
             Ok(_) | Err(CoreError::NoAccount(_)) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => faults.push((stem, error)),
         }
     }
-    Ok(all)
+    Ok((all, faults))
 }
 
 /// What the fleet would do with the record of this host.
@@ -128,15 +144,28 @@ fn one(store: &FileStore, account: &Account) -> (Result<Adoption, CoreError>, Pa
     }
 }
 
-/// The record is removed here only when it is in force there.
+/// The record is removed here only when it is in force there, and as it was sent: a login that was at its prompt before may have used
+/// a code meanwhile, and the fleet is told of that first.
 fn given(store: &FileStore, account: &Account, passcode: Passcode) -> Result<Adoption, CoreError> {
-    let user = account.name.as_str();
-    let adoption = agent_authority::adopt(user, passcode == Passcode::Sent)?;
-    if adoption.record != Adopted::Other {
-        change(store, account, &Note::here("moved-to-fleet"), |_| (Change::Nothing, ()))?;
-        client::log_change(user, "moved-to-fleet");
+    let (user, mut first) = (account.name.as_str(), None);
+    for _ in 0..MOST_LOSSES {
+        let sent = store.read(account)?.map(|record| record.state);
+        let adoption = agent_authority::adopt(user, passcode == Passcode::Sent)?;
+        if adoption.record == Adopted::Other {
+            return Ok(Adoption { passcode: passcode.arrived(adoption.passcode), ..adoption });
+        }
+        let first = *first.get_or_insert(adoption);
+        let Unsaid(is_gone) =
+            change(store, account, &Note::here("moved-to-fleet"), |here| match here.map(|here| &here.state) {
+                state if state == sent.as_ref() => (Change::Nothing, Unsaid(true)),
+                _ => (Change::Keep, Unsaid(false)),
+            })?;
+        if is_gone {
+            client::log_change(user, "moved-to-fleet");
+            return Ok(Adoption { passcode: passcode.arrived(first.passcode), ..first });
+        }
     }
-    Ok(Adoption { passcode: passcode.arrived(adoption.passcode), ..adoption })
+    Err(StoreError::Busy.into())
 }
 
 fn told(dry_run: bool, record: Adopted, passcode: Option<ArrivedPasscode>) -> String {

@@ -219,9 +219,7 @@ pub(super) fn touches_host(command: &Admin, site: &Site) -> bool {
     } else if let Admin::Add { user, .. }
     | Admin::Remove { user, .. }
     | Admin::Resync { user, .. }
-    | Admin::Issue { user, .. }
-    | Admin::Rename { new: user, .. }
-    | Admin::Adopt { user, .. } = command
+    | Admin::Issue { user, .. } = command
     {
         !site.config.is_of_fleet(user)
     } else {

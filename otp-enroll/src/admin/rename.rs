@@ -69,7 +69,7 @@ pub(super) fn rename(store: &FileStore, old: &str, new: &Account, yes: bool, out
             done(true, &is_done(old))
         }
         Renamed::NoRecord => Err(CliError::NoRecord(old.to_owned())),
-        Renamed::HasRecord => Err(has_record(old, user)),
+        Renamed::HasRecord | Renamed::OnItsWay => Err(has_record(old, user)),
     }
 }
 

@@ -106,3 +106,17 @@ fn a_passcode_that_was_used_on_the_host_or_in_the_fleet_is_good_no_more() {
     assert_eq!(push(&scene, &record_of("bob", vec![], 1)), json!({"record": "joined", "passcode": null}));
     assert_eq!(good_in_fleet(&scene, "bob"), None);
 }
+
+#[test]
+fn a_host_exempts_nobody_who_has_devices_that_it_does_not_know() {
+    let scene = scene().with("carl");
+    let pushed = |devices| {
+        let mut record = record_of("carl", devices, 1);
+        (record.credentials.passcode, record.credentials.user_override) = (None, Override::Exempt);
+        push(&scene, &record);
+        scene.outline("carl")["user_override"]["name"].clone()
+    };
+    assert_eq!(pushed(vec![]), Value::Null);
+    assert_eq!(pushed(vec![phone(2)]), Value::Null);
+    assert_eq!(pushed(vec![phone(1)]), json!("exempt"));
+}

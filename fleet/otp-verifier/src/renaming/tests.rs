@@ -33,7 +33,7 @@ fn a_host_with_the_right_renames_and_both_names_have_a_line_of_the_audit() {
     assert_eq!(asked(&scene, DESK, "alice", "bob"), renamed("has-record"));
     assert_eq!(asked(&scene, DESK, "nobody", "carol"), renamed("no-record"));
     assert_eq!(asked(&scene, DESK, "alice", "carol"), renamed("done"));
-    assert_eq!((devices("alice"), devices("carol"), devices("bob")), (Value::Null, json!(1), json!(1)));
+    assert_eq!((devices("alice"), devices("carol"), devices("bob")), (json!(0), json!(1), json!(1)));
     // The answer may have been lost: it is done once.
     assert_eq!(asked(&scene, DESK, "alice", "carol"), renamed("no-record"));
     let rows = "SELECT concat_ws(' ', name, host, caller_uid, event) FROM otp.audit WHERE event LIKE 'rename%' ORDER BY at, name";
@@ -63,15 +63,38 @@ fn both_names_are_in_the_scope_of_the_host_or_nothing_is_changed() {
 }
 
 #[test]
-fn a_record_that_says_nothing_is_in_nobodys_way() {
+fn what_is_left_requires_a_second_factor_and_is_in_nobodys_way() {
     let scene = Scene::new().with("alice").with("bob");
+    let outline = |name: &str| {
+        let outline = scene.outline(name);
+        (outline["devices"].clone(), outline["user_override"]["name"].clone())
+    };
     assert_eq!(scene.order(DESK, "bob", UserOrder::Reset {}), Ok(json!({"changed": true})));
     assert_eq!(asked(&scene, DESK, "alice", "bob"), renamed("done"));
-    assert_eq!(scene.outline("bob")["devices"], json!(1));
-    // One that requires a second factor says something.
-    let required = UserOrder::Override { name: "required".into(), until: None };
-    assert_eq!(scene.order(DESK, "alice", required), Ok(json!({"changed": true})));
-    assert_eq!(asked(&scene, DESK, "bob", "alice"), renamed("has-record"));
+    assert_eq!((outline("bob"), outline("alice")), ((json!(1), Value::Null), (json!(0), json!("required"))));
+    // One that requires a second factor of a new name stays: nobody is let in meanwhile.
+    assert_eq!(asked(&scene, DESK, "bob", "alice"), renamed("done"));
+    assert_eq!((outline("alice"), outline("bob")), ((json!(1), json!("required")), (json!(0), json!("required"))));
+    // One with a passcode is somebody's.
+    let passcode = || UserOrder::IssuePasscode { valid: 60, service: None };
+    assert!(scene.order(DESK, "bob", passcode()).is_ok());
+    assert_eq!(asked(&scene, DESK, "alice", "bob"), renamed("has-record"));
+    // Of an override alone nothing is left.
+    let exempt = UserOrder::Override { name: "exempt".into(), until: None };
+    assert_eq!(scene.order(DESK, "dora", exempt), Ok(json!({"changed": true})));
+    assert_eq!(asked(&scene, DESK, "dora", "dana"), renamed("done"));
+    assert_eq!((outline("dana"), outline("dora")), ((json!(0), json!("exempt")), (json!(0), Value::Null)));
+}
+
+/// Its copy goes to the host that asks again: under another name the same device would be another user's.
+#[test]
+fn a_record_that_is_on_its_way_to_a_host_keeps_its_name() {
+    let scene = Scene::new().with("alice");
+    scene.sql("INSERT INTO otp.moving (name, host, sealed, state) SELECT name, 'web1', sealed, state FROM otp.record");
+    assert_eq!(asked(&scene, DESK, "alice", "carol"), renamed("on-its-way"));
+    assert_eq!(asked(&scene, DESK, "carol", "alice"), renamed("no-record"));
+    scene.sql("DELETE FROM otp.moving");
+    assert_eq!(asked(&scene, DESK, "alice", "carol"), renamed("done"));
 }
 
 #[test]

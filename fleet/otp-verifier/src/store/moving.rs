@@ -7,12 +7,24 @@ use otp_core::record::error::RecordError;
 use otp_core::store::Swap;
 use otp_core::store::error::StoreError;
 use otp_core::store::note::Note;
-use otp_core::value::user::Account;
+use otp_core::value::user::{Account, UserName};
+
+use crate::database::session::Value;
 
 use super::{ARRIVED, DEPART, NOTHING, PgStore, RENAME, Version, What, of_record};
 
 /// Who asks a second time gets the same again. It is gone once the fleet has another device of the user, or no record.
 const MOVING: &str = "SELECT sealed, state FROM otp.moving WHERE name = $1 AND host = $2";
+
+/// A record that goes to another name.
+pub(crate) struct Given<'a> {
+    pub to: &'a Account,
+    pub given: &'a Record,
+    /// The version of the record that it takes the place of.
+    pub in_place_of: Option<&'a Version>,
+    /// What stays under the present name.
+    pub left: &'a Record,
+}
 
 impl PgStore<'_> {
     /// Puts another record in the place of the one that was loaded, which is kept for the host that asks.
@@ -33,20 +45,29 @@ impl PgStore<'_> {
         )
     }
 
-    /// Puts the record that was loaded under another name, as this one.
+    /// Puts the record that was loaded under another name, and something else under the present one, both or neither.
     pub(crate) fn give(
         &self,
         former: &Account,
         version: &Version,
-        account: &Account,
-        record: &Record,
+        Given { to, given, in_place_of, left }: &Given<'_>,
         note: &Note<'_>,
     ) -> Result<Swap, StoreError> {
-        let sealed = self.sealed(account, &record.credentials)?;
-        let state = Self::text_of(account, &record.state, version.number.saturating_add(1))?;
-        let name = account.name.as_str();
-        let what = What { values: 12, number: version.number, state: &state, last: &sealed, beyond: &name };
+        let next = version.number.saturating_add(1);
+        let present = in_place_of.map_or(0, |present| present.number);
+        let number = next.max(present.saturating_add(1));
+        let (sealed, sealed_left) = (self.sealed(to, &given.credentials)?, self.sealed(former, &left.credentials)?);
+        let (state, state_left) = (Self::text_of(to, &given.state, number)?, Self::text_of(former, &left.state, next)?);
+        let name = to.name.as_str();
+        let beyond: [Value<'_>; 5] = [&name, &number, &state, &sealed, &present];
+        let what = What { values: 11, number: version.number, state: &state_left, last: &sealed_left, beyond: &beyond };
         self.write(RENAME, former, note, what)
+    }
+
+    /// Whether a record of one of these names is on its way to a host.
+    pub(crate) fn is_moving(&self, [one, other]: [&UserName; 2]) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT FROM otp.moving WHERE name IN ($1, $2)";
+        Ok(!self.session.read(SQL, &[&one.as_str(), &other.as_str()])?.is_empty())
     }
 
     /// The record that is kept for this host.
