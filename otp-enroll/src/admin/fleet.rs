@@ -59,11 +59,10 @@ pub(super) fn push(
     for (user, error) in &faults {
         NotDone { user, error: error.to_string(), hint: error.hint() }.tell(output)?;
     }
-    // Several on their way at once: until a record is there, no code of its user lets in.
     let give = |account: &Account| {
         if dry_run { (would_adopt(account.name.as_str()), Passcode::None) } else { one(store, account) }
     };
-    ahead::each(&accounts, give, |account, (answer, passcode)| {
+    let mut tell = |account: &Account, (answer, passcode): (Result<Adoption, CoreError>, Passcode)| {
         let user = account.name.as_str();
         if answer.is_err() && passcode == Passcode::Sent {
             output.warn(&fleet_passcode::perhaps_void(user));
@@ -90,7 +89,14 @@ pub(super) fn push(
             output.advise(&fleet_passcode::void(user, dry_run))?;
         }
         Ok::<_, CliError>(())
-    })?;
+    };
+    // Several on their way at once: until a record is there, no code of its user lets in. A passcode is sent once: those go one after
+    // the other, so that no verifier turns one away for being busy with others.
+    let now = UnixTime::now();
+    let (alone, together): (Vec<_>, Vec<_>) =
+        accounts.into_iter().partition(|account| fleet_passcode::is_good(store, account, now));
+    ahead::each(&together, give, &mut tell)?;
+    alone.iter().try_for_each(|account| tell(account, give(account)))?;
     if failed == 0 { Ok(()) } else { Err(CliError::NotDone(failed)) }
 }
 

@@ -56,6 +56,11 @@ impl Passcode {
     }
 }
 
+/// Whether a user has one in the record of this host.
+pub(super) fn is_good(store: &FileStore, account: &Account, now: UnixTime) -> bool {
+    store.read(account).ok().flatten().is_some_and(|record| record.good_passcode(now).is_some())
+}
+
 /// Where it is not good any more.
 pub(super) fn void(user: &str, dry_run: bool) -> String {
     let is = if dry_run { "would be" } else { "is" };
