@@ -38,12 +38,10 @@ fn arrive(
     let record = record(question).filter(|record| record.credentials.user == asking.account.name);
     let record = record.ok_or_else(|| Failure::malformed("no record of this user"))?;
     let now = UnixTime::now();
-    // With a record that says nothing of the devices here, a host could exempt each user.
-    let is_of_them = |here: &Record| !here.is_enrolled() || record.has_devices_of(here);
     let arrival = |here: Option<&Record>| Arrival {
         record: &record,
         replace: false,
-        with_override: here.is_none_or(is_of_them),
+        with_override: here.is_none_or(|here| record.knows_devices_of(here)),
         passcode_at: Some(now),
     };
     let enrollment = new_enrollment(random::entropy).map_err(|error| Failure::no_answer(&error.to_string()))?;

@@ -16,10 +16,7 @@ use otp_wire::{Place, PullAnswer, PullQuestion, Pulled};
 
 use crate::answered::{Answered, Failure, body, unanswered};
 use crate::asking_host::AskingHost;
-use crate::store::PgStore;
-
-/// How often a record may change under our hands.
-const MOST_LOSSES: usize = 8;
+use crate::store::{MOST_LOSSES, PgStore};
 
 pub(crate) fn pull(question: &PullQuestion, host: &AskingHost<'_>) -> Answered {
     let place = Place { service: "otp-enroll".to_owned(), by: question.by, ..Place::default() };

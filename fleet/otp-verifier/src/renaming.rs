@@ -15,11 +15,8 @@ use otp_core::system::random;
 use otp_core::value::user::UserName;
 
 use crate::answered::of_no_host;
-use crate::store::PgStore;
 use crate::store::moving::Given;
-
-/// How often a record may change under our hands.
-const MOST_LOSSES: usize = 8;
+use crate::store::{MOST_LOSSES, PgStore};
 
 /// Gives the record of one name to another that has no device. Neither is looked up: the fleet does not know accounts.
 pub(crate) fn rename(

@@ -35,6 +35,9 @@ use crate::keys::{Keys, KeysError};
 /// Most bytes of a text of the audit that comes from a host.
 const LONGEST: usize = 255;
 
+/// How often a record may change under our hands.
+pub(crate) const MOST_LOSSES: usize = 8;
+
 /// Who asks, and from where: what the audit holds beside the note of a write.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct About<'a> {
@@ -318,19 +321,18 @@ impl Store for PgStore<'_> {
         note: &Note<'_>,
     ) -> Result<Swap, StoreError> {
         let sealed = self.sealed(account, &record.credentials)?;
-        let (sql, number, next) = match version {
+        let origin: [Value<'_>; 1] = [&note.origin.host];
+        let (sql, number, next, beyond) = match version {
             Some(Version { number, .. }) => {
                 let sql = if record.is_enrolled() { REPLACE_ENROLLED } else { REPLACE };
-                (sql, number, number.saturating_add(1))
+                (sql, number, number.saturating_add(1), origin.as_slice())
             }
             None => {
                 let first = first_version()?;
-                (INSERT, first, first)
+                (INSERT, first, first, [].as_slice())
             }
         };
         let state = Self::text_of(account, &record.state, next)?;
-        let beyond: [Value<'_>; 1] = [&note.origin.host];
-        let beyond = if sql == INSERT { &[] } else { beyond.as_slice() };
         self.write(sql, account, note, What { values: 11, number, state: &state, last: &sealed, beyond })
     }
 

@@ -48,6 +48,12 @@ impl Record {
         record
     }
 
+    /// Whether it says of all devices that the other one has, if any. With a record that does not, a host could bring something for each
+    /// user.
+    pub fn knows_devices_of(&self, other: &Self) -> bool {
+        !other.is_enrolled() || self.has_devices_of(other)
+    }
+
     /// Whether these are the same devices, each once: they show equal codes. Numbers, names and drift do not count.
     pub fn has_devices_of(&self, other: &Self) -> bool {
         let (these, those) = (&self.credentials.devices, &other.credentials.devices);
@@ -143,9 +149,7 @@ impl Arrival<'_> {
         if here.credentials.passcode.as_ref().is_some_and(|present| present.salt == issued.salt) {
             return here.good_passcode(now).map(|_| ArrivedPasscode::Taken);
         }
-        // With a record that says nothing of the devices here, a host could bring one for each user.
-        let is_of_them = !here.is_enrolled() || self.replace || self.record.has_devices_of(here);
-        let fits = is_of_them && here.good_passcode(now).is_none();
+        let fits = (self.replace || self.record.knows_devices_of(here)) && here.good_passcode(now).is_none();
         Some(if fits { ArrivedPasscode::Taken } else { ArrivedPasscode::Void })
     }
 
