@@ -120,10 +120,11 @@ fuzz-build:
 fuzz: packages fuzz-build
 	$(as_root) tests/machine fuzz/run "$(fuzzers)" "$(target)/fuzz" -max_total_time=$(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-# Does a test fail for every change of what decides and what stores? An hour or two.
+# Does a test fail for every change of what decides and what stores? Some hours of a core, in parts that go on where they were
+# interrupted. MUTANTS='--jobs 2', and other options of cargo-mutants.
 mutants: packages
 	command -v cargo-mutants > /dev/null || $(CARGO) install --locked cargo-mutants
-	$(as_root) tests/machine mutants/run "$(target)"
+	$(as_root) tests/machine mutants/run "$(target)" $(MUTANTS)
 
 # What a login costs, beside Debian's other modules; the result is docs/performance.md.
 BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db
