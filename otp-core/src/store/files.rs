@@ -17,7 +17,7 @@ mod fence;
 mod file_names;
 pub mod first_records;
 pub mod identity;
-mod list;
+pub mod list;
 pub mod on_demand;
 pub mod open;
 pub mod reread;

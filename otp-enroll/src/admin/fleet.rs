@@ -95,7 +95,7 @@ pub(super) fn push(
     let now = UnixTime::now();
     let (alone, together): (Vec<_>, Vec<_>) =
         accounts.into_iter().partition(|account| fleet_passcode::is_good(store, account, now));
-    ahead::each(&together, give, &mut tell)?;
+    ahead::each(&together, |accounts, _| accounts.iter().map(give).collect(), &mut tell)?;
     alone.iter().try_for_each(|account| tell(account, give(account)))?;
     if failed == 0 { Ok(()) } else { Err(CliError::NotDone(failed)) }
 }

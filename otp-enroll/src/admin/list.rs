@@ -7,6 +7,8 @@ use otp_core::error::CoreError;
 use otp_core::protocol::request::{DeviceStatus, Status};
 use otp_core::record::Record;
 use otp_core::record::state::Unenforced;
+use otp_core::store::error::StoreError;
+use otp_core::store::files::list::FoundCredentials;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts::account;
 use otp_core::system::config_file::Site;
@@ -16,7 +18,7 @@ use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
 
 use super::accounts::{self, Names, Shell};
-use super::ahead;
+use super::ahead::{self, LookUps};
 use super::fleet_users::{FleetUsers, Found};
 use super::foreseen::{Outcome, at_fault, foresee};
 use super::known_user::KnownUser;
@@ -46,11 +48,12 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
     Listing::of(output, |listing| {
         let mut progress = Progress::new("reading records", stems.len(), output);
         let mut has_heading = false;
-        let status = |stem: &String| {
-            let (_, record) = read_of(store, stem)?;
+        let status = |read: Read| {
+            let (_, record) = read?;
             Ok(record.filter(|record| !record.is_blank()).map(|record| Status::of(&record, limits, now)))
         };
-        ahead::each(&stems, status, |stem, status: Result<Option<Status>, CoreError>| {
+        let statuses = |stems: &[String], look_ups: &LookUps| read_all(store, stems, look_ups).map(status).collect();
+        ahead::each(&stems, statuses, |stem, status: Result<Option<Status>, CoreError>| {
             progress.step();
             let status = match status {
                 Ok(None) => return Ok(()),
@@ -135,8 +138,30 @@ pub(super) fn stems(store: &FileStore, output: &Output) -> Result<Vec<String>, C
 }
 
 /// A record and its account.
-pub(super) fn read_of(store: &FileStore, stem: &str) -> Result<(Account, Option<Record>), CoreError> {
-    store.read_of(stem, |user| account(user.as_str())?.ok_or_else(|| CoreError::NoAccount(user.to_string())))
+type Read = Result<(Account, Option<Record>), CoreError>;
+
+pub(super) fn read_of(store: &FileStore, stem: &str) -> Read {
+    store.read_of(stem, known)
+}
+
+/// Some records and their accounts, which are looked up in one go.
+fn read_all(store: &FileStore, stems: &[String], look_ups: &LookUps) -> impl Iterator<Item = Read> {
+    let found: Vec<_> = stems.iter().map(|stem| store.find(stem)).collect();
+    let with_account = |found: Result<FoundCredentials, StoreError>| -> Result<_, CoreError> {
+        let found = found?;
+        let account = known(found.user())?;
+        Ok((found, account))
+    };
+    let found: Vec<_> = look_ups.ask(|| found.into_iter().map(with_account).collect());
+    found.into_iter().map(|found| {
+        let (found, account) = found?;
+        let record = store.read_found(found, &account)?;
+        Ok((account, record))
+    })
+}
+
+fn known(user: &UserName) -> Result<Account, CoreError> {
+    account(user.as_str())?.ok_or_else(|| CoreError::NoAccount(user.to_string()))
 }
 
 fn widest(names: &[String]) -> usize {
@@ -188,21 +213,21 @@ impl Seen {
     ) -> Result<(), CliError> {
         let stems = stems(store, output)?;
         let mut progress = Progress::new("reading records", stems.len(), output);
-        ahead::each(
-            &stems,
-            |stem| told(site, store, stem),
-            |stem, told| {
-                progress.step();
-                let Told { has_device, unenforced } = told?;
-                if let Some((account, unenforced)) = unenforced {
-                    tell(&mut progress, &account, &unenforced)?;
-                }
-                if has_device {
-                    self.with_device.push(stem.clone());
-                }
-                Ok(())
-            },
-        )
+        let all_told = |stems: &[String], look_ups: &LookUps| {
+            let read = read_all(store, stems, look_ups);
+            stems.iter().zip(read).map(|(stem, read)| told(site, stem, read)).collect()
+        };
+        ahead::each(&stems, all_told, |stem, told: Result<Told, CoreError>| {
+            progress.step();
+            let Told { has_device, unenforced } = told?;
+            if let Some((account, unenforced)) = unenforced {
+                tell(&mut progress, &account, &unenforced)?;
+            }
+            if has_device {
+                self.with_device.push(stem.clone());
+            }
+            Ok(())
+        })
     }
 }
 
@@ -215,8 +240,8 @@ struct Told {
 }
 
 /// Nothing if its user's is the fleet's.
-fn told(site: &Site, store: &FileStore, stem: &str) -> Result<Told, CoreError> {
-    match read_of(store, stem) {
+fn told(site: &Site, stem: &str, read: Read) -> Result<Told, CoreError> {
+    match read {
         Ok((account, _)) if site.config.is_of_fleet(account.name.as_str()) => Ok(Told::default()),
         Ok((account, Some(Record { credentials, state }))) => Ok(Told {
             has_device: credentials.has_device() && account.name.file_stem() == stem,
@@ -249,8 +274,19 @@ pub(super) fn without_device(
     Listing::of(output, |listing| {
         listing.heading(&format!("{:<width$}  A LOGIN THROUGH {service} IS", "USER"))?;
         let mut progress = Progress::new("asking the policy", names.len(), output);
-        let read = |name: &String| read_without(site, store, name, shell, with_device);
-        ahead::each(&names, read, |_, read| {
+        let read = |names: &[String], look_ups: &LookUps| {
+            let has_device = |name: &str| {
+                let stem = UserName::parse(name).map(|name| name.file_stem());
+                stem.is_some_and(|stem| with_device.binary_search(&stem).is_ok())
+            };
+            let account = |name: &String| if has_device(name) { Ok(None) } else { accounts::person(name, shell) };
+            let accounts: Vec<_> = look_ups.ask(|| names.iter().map(account).collect());
+            accounts
+                .into_iter()
+                .map(|account| Ok(account?.and_then(|account| read_without(site, store, account))))
+                .collect()
+        };
+        ahead::each(&names, read, |_, read: Result<Option<Person>, CoreError>| {
             progress.step();
             let Some(person) = read? else { return Ok(()) };
             let name = person.account.name.clone();
@@ -283,25 +319,14 @@ struct Person {
     record: Option<Result<Option<Record>, CoreError>>,
 }
 
-/// Looks a name up; `None` if it is no person's, or that of a user who has a device by what this host has.
-fn read_without(
-    site: &Site,
-    store: &FileStore,
-    name: &str,
-    shell: Shell,
-    with_device: &[String],
-) -> Result<Option<Person>, CoreError> {
-    let stem = UserName::parse(name).map(|name| name.file_stem());
-    if stem.is_some_and(|stem| with_device.binary_search(&stem).is_ok()) {
-        return Ok(None);
-    }
-    let Some(account) = accounts::person(name, shell)? else { return Ok(None) };
+/// `None` for a user who has a device by what this host has.
+fn read_without(site: &Site, store: &FileStore, account: Account) -> Option<Person> {
     if site.config.is_of_fleet(account.name.as_str()) {
-        return Ok(Some(Person { account, record: None }));
+        return Some(Person { account, record: None });
     }
     match store.read(&account) {
-        Ok(Some(record)) if record.is_enrolled() => Ok(None),
-        record => Ok(Some(Person { account, record: Some(record.map_err(CoreError::from)) })),
+        Ok(Some(record)) if record.is_enrolled() => None,
+        record => Some(Person { account, record: Some(record.map_err(CoreError::from)) }),
     }
 }
 

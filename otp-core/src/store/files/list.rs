@@ -64,22 +64,49 @@ impl FileStore {
         stem: &str,
         account: impl FnOnce(&UserName) -> Result<Account, E>,
     ) -> Result<(Account, Option<Record>), E> {
+        let found = self.find(stem)?;
+        let account = account(found.user())?;
+        let record = self.read_found(found, &account)?;
+        Ok((account, record))
+    }
+
+    /// The credentials with this stem, for [`FileStore::read_found`] once the account of their user is known.
+    pub fn find(&self, stem: &str) -> Result<FoundCredentials, StoreError> {
         let name = format!("{stem}.toml");
         let gone = || self.failed("open", &name, Errno::ENOENT);
         let (file, metadata) = self.open_trusted(&name, None)?.ok_or_else(gone)?;
         let decode = |bytes: &[u8]| Credentials::decode(bytes, ReadContext::ANYONE);
         let credentials = self.read_credentials(&file, metadata.len(), &name, decode)?;
-        let account = account(&credentials.user)?;
-        let names = Names::of(&account);
+        Ok(FoundCredentials { name, owner: metadata.uid(), credentials })
+    }
+
+    /// The record of an account whose credentials were found.
+    pub fn read_found(&self, found: FoundCredentials, account: &Account) -> Result<Option<Record>, StoreError> {
+        let FoundCredentials { name, owner, credentials } = found;
+        let names = Names::of(account);
         if names.credentials == name
-            && metadata.uid() == account.uid
-            && credentials.belongs_to(&account).is_ok()
-            && let Ok(record) = self.read_state(&account, &names, credentials)
+            && owner == account.uid
+            && credentials.belongs_to(account).is_ok()
+            && let Ok(record) = self.read_state(account, &names, credentials)
         {
-            return Ok((account, Some(record)));
+            return Ok(Some(record));
         }
         // Read again in the usual way, which reports the error if it still exists.
-        let record = self.read(&account)?;
-        Ok((account, record))
+        self.read(account)
+    }
+}
+
+/// Credentials that were read before the account of their user was known.
+pub struct FoundCredentials {
+    /// The name of their file.
+    name: String,
+    owner: u32,
+    credentials: Credentials,
+}
+
+impl FoundCredentials {
+    /// The user that they name.
+    pub fn user(&self) -> &UserName {
+        &self.credentials.user
     }
 }
