@@ -249,7 +249,7 @@ impl Fleet {
         Ok(Self { host: file.host, peers, identity: Identity::load(folder)? })
     }
 
-    /// Asks one verifier after the other, those that have failed last, until one has answered what `read` takes.
+    /// Asks one verifier after the other until one has answered what `read` takes.
     pub(crate) fn ask<A>(
         &self,
         path: &str,
@@ -257,15 +257,8 @@ impl Fleet {
         deadline: Deadline,
         read: &dyn Fn(&[u8]) -> Option<A>,
     ) -> Result<A, UpstreamError> {
-        let (well, failed): (Vec<_>, Vec<_>) = self.peers.iter().partition(|peer| !peer.has_failed());
-        let order = well.into_iter().chain(failed);
         let mut tries = Tries::default();
-        for (number, peer) in order.cycle().take(MOST_TRIES).enumerate() {
-            let round_begins = number > 0 && number.checked_rem(self.peers.len()) == Some(0);
-            let Ok(left) = deadline.left() else { break };
-            if round_begins {
-                thread::sleep(PAUSE.min(left));
-            }
+        for (peer, left) in self.in_order(deadline) {
             // The next one must have time to answer.
             let own = if self.peers.len() > 1 { left.saturating_sub(RESERVE).max(RESERVE) } else { left };
             let request = Request::new(path, &peer.verifier.to_string(), Some(body));
@@ -285,7 +278,20 @@ impl Fleet {
         Err(tries.error())
     }
 
-    /// Asks one verifier after the other until one has the question.
+    /// One verifier after the other, those that have failed last, round after round, with the time that was left.
+    fn in_order(&self, deadline: Deadline) -> impl Iterator<Item = (&Peer, Duration)> {
+        let (well, failed): (Vec<_>, Vec<_>) = self.peers.iter().partition(|peer| !peer.has_failed());
+        let order = well.into_iter().chain(failed).cycle().take(MOST_TRIES).enumerate();
+        order.map_while(move |(number, peer)| {
+            let left = deadline.left().ok()?;
+            if number > 0 && number.checked_rem(self.peers.len()) == Some(0) {
+                thread::sleep(PAUSE.min(left));
+            }
+            Some((peer, left))
+        })
+    }
+
+    /// Asks one verifier after the other until one begins with the question.
     fn ask_once<A>(
         &self,
         path: &str,
@@ -293,12 +299,16 @@ impl Fleet {
         deadline: Deadline,
         read: &dyn Fn(&[u8]) -> Option<A>,
     ) -> Result<A, NotOnce> {
-        let (well, failed): (Vec<_>, Vec<_>) = self.peers.iter().partition(|peer| !peer.has_failed());
         let mut tries = Tries::default();
-        for peer in well.into_iter().chain(failed) {
+        for (peer, _) in self.in_order(deadline) {
             let name = peer.verifier.to_string();
             let request = Request::new(path, &name, Some(body));
             let answer = match peer.ask_once(&self.identity.tls, &request, deadline) {
+                // It has not begun: the next one may have time, and so may this one soon.
+                Ok(answer) if answer.status == 503 => {
+                    tries.add(peer, no_answer_now(&problem(&answer.body)), false);
+                    continue;
+                }
                 Ok(answer) => Ok(answer),
                 Err(Once::NotSent(why)) => {
                     peer.note(true);
@@ -332,20 +342,25 @@ enum Judged {
 fn judge<A>(answer: Result<Answer, NoAnswer>, read: &dyn Fn(&[u8]) -> Option<A>) -> Result<A, Judged> {
     let silent = |why: String| Judged::Next { why, is_answer: false };
     let Answer { status, body, .. } = answer.map_err(|error| silent(said(error)))?;
-    let problem = || {
-        let error = "it gives no reason".to_owned();
-        otp_wire::read::<Problem>(&body).unwrap_or(Problem { error, hint: "see the log of the verifier".into() })
-    };
     match status {
         200 => {
             let unfit = || Judged::Next { why: "its answer is not to this question".into(), is_answer: true };
             read(&body).ok_or_else(unfit)
         }
-        403 => Err(Judged::Final(UpstreamError::Forbidden(problem()))),
-        429 => Err(Judged::Final(UpstreamError::Spent(problem()))),
-        503 => Err(silent(format!("no answer now: {}", problem().error))),
-        status => Err(Judged::Next { why: format!("status {status}: {}", problem().error), is_answer: true }),
+        403 => Err(Judged::Final(UpstreamError::Forbidden(problem(&body)))),
+        429 => Err(Judged::Final(UpstreamError::Spent(problem(&body)))),
+        503 | 504 => Err(silent(no_answer_now(&problem(&body)))),
+        status => Err(Judged::Next { why: format!("status {status}: {}", problem(&body).error), is_answer: true }),
     }
+}
+
+fn problem(body: &[u8]) -> Problem {
+    let error = "it gives no reason".to_owned();
+    otp_wire::read::<Problem>(body).unwrap_or(Problem { error, hint: "see the log of the verifier".into() })
+}
+
+fn no_answer_now(problem: &Problem) -> String {
+    format!("no answer now: {}", problem.error)
 }
 
 /// Why there is no answer.

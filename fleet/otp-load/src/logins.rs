@@ -140,7 +140,7 @@ fn verdict(
                 let VerdictAnswer { id, verdict, .. } = serde_json::from_slice(&answer.body)?;
                 return if id == question.id { Ok(verdict) } else { Err("the answer to another question".into()) };
             }
-            Ok(answer) if answer.status != 503 => return Ok(format!("HTTP {}", answer.status)),
+            Ok(answer) if ![503, 504].contains(&answer.status) => return Ok(format!("HTTP {}", answer.status)),
             Ok(_) => {}
             Err(_) => *connection = Connection::open(verifier, host)?,
         }

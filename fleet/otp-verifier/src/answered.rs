@@ -59,9 +59,15 @@ impl Failure {
         }
     }
 
+    /// Nothing was done about the question.
+    pub(crate) fn not_begun(what: &str) -> Self {
+        Self { status: 503, ..Self::no_answer(what) }
+    }
+
+    /// What was asked may be done.
     pub(crate) fn no_answer(what: &str) -> Self {
         Self {
-            status: 503,
+            status: 504,
             error: what.to_owned(),
             hint: "another verifier may answer; see its log and the database's".into(),
         }

@@ -91,7 +91,7 @@ impl Asked {
 impl AskingHost<'_> {
     fn hello(&self) -> Answered {
         if let Some(trouble) = self.fleet.trouble() {
-            return Err(Failure::no_answer(&trouble));
+            return Err(Failure::not_begun(&trouble));
         }
         let scope = match &self.host.scope {
             Some(name) => {

@@ -15,7 +15,7 @@ use crate::joining::is_name;
 use crate::keys::Keys;
 use crate::right::Right;
 use crate::scope_list::warn_of_nobody;
-use crate::told::{told, told_json};
+use crate::told::{told, told_json, warned};
 
 #[derive(Serialize)]
 struct Listed<'a> {
@@ -65,8 +65,21 @@ pub(crate) fn run(config: &Config, command: &HostCommand) -> Result<(), Error> {
                 None if *all_users => NewScope::AllUsers,
                 None => NewScope::Kept,
             };
-            changed(host, session.set_rights(&keys, host, &rights(words)?, new))?;
-            told_of(&session, &keys, host)
+            let rights = rights(words)?;
+            let loses_login = !rights.contains(&Right::Login)
+                && session
+                    .hosts(&keys)?
+                    .iter()
+                    .any(|before| before.id == *host && before.rights.contains(&Right::Login));
+            changed(host, session.set_rights(&keys, host, &rights, new))?;
+            told_of(&session, &keys, host)?;
+            if loses_login {
+                let all = [Right::Login].iter().chain(&rights).map(|right| right.word()).collect::<Vec<_>>().join(",");
+                warned(&format!(
+                    "{host} may not ask about logins any more, and refuses the fleet's users; if it is to: otp-verifier host rights {host} {all}"
+                ))?;
+            }
+            Ok(())
         }
     }
 }

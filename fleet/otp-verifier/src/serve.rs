@@ -318,7 +318,7 @@ async fn asked(
     // A rack of hosts that join at once waits here, and so does a flood of strangers; neither takes a host's place in the queue.
     match tokio::time::timeout(PATIENCE, front.joining.acquire()).await {
         Ok(Ok(_place)) => said(front.work.ask(asked, key, &front.fleet).await),
-        Ok(Err(_)) | Err(_) => said(Err(Failure::no_answer("other hosts are joining"))),
+        Ok(Err(_)) | Err(_) => said(Err(Failure::not_begun("other hosts are joining"))),
     }
 }
 

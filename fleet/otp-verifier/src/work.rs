@@ -51,16 +51,16 @@ impl Work {
     /// The answer, or that there is none.
     pub(crate) async fn ask(&self, asked: Asked, key: Option<[u8; 32]>, fleet: &Fleet) -> Answered {
         let Some(until) = now().checked_add(PATIENCE) else {
-            return Err(Failure::no_answer("the clock is at its end"));
+            return Err(Failure::not_begun("the clock is at its end"));
         };
         let (answer, answered) = oneshot::channel();
         match self.0.try_send(Job { asked, key, until, answer }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 fleet.metrics.full.add();
-                return Err(Failure::no_answer("all threads wait for the database"));
+                return Err(Failure::not_begun("all threads wait for the database"));
             }
-            Err(TrySendError::Disconnected(_)) => return Err(Failure::no_answer("no thread is left")),
+            Err(TrySendError::Disconnected(_)) => return Err(Failure::not_begun("no thread is left")),
         }
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(answer)) => answer,
@@ -96,7 +96,7 @@ fn decide(fleet: &Arc<Fleet>, jobs: &Mutex<Receiver<Job>>) {
 }
 
 fn connected(fleet: &Fleet) -> Result<Session, Failure> {
-    let session = fleet.servers.connect().map_err(|error| Failure::no_answer(&error.to_string()))?;
+    let session = fleet.servers.connect().map_err(|error| Failure::not_begun(&error.to_string()))?;
     fleet.servers.note_fleet(session.fleet().map_err(|error| unanswered(fleet, &error))?);
     Ok(session)
 }
@@ -109,7 +109,7 @@ fn answer(fleet: &Arc<Fleet>, session: &mut Option<Session>, job: &Job) -> Answe
     // The keys of the fleet may be others by now.
     if let Some(foreign) = fleet.foreign() {
         log::error(&format!("nobody is served: {}", foreign.text()));
-        return Err(Failure::no_answer(&foreign.text()));
+        return Err(Failure::not_begun(&foreign.text()));
     }
     job.asked.answer(fleet, session, job.key)
 }

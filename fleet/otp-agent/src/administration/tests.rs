@@ -89,8 +89,10 @@ fn a_new_name_is_asked_for_again_too_and_is_in_the_log_once_it_is_given() {
 
 #[test]
 fn what_may_not_be_done_twice_is_sent_once_and_the_answer_says_that_it_may_be_done() {
-    let busy = Say::Status(503, json!({"error": "not confirmed in time", "hint": "wait"}));
-    for lost in [Say::Close, Say::OtherId, busy, Say::Text("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".into())] {
+    let unconfirmed = Say::Status(504, json!({"error": "not confirmed in time", "hint": "wait"}));
+    for lost in
+        [Say::Close, Say::OtherId, unconfirmed, Say::Text("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".into())]
+    {
         let code = || Confidential::new("123456");
         let orders = [
             issue(),
@@ -108,6 +110,22 @@ fn what_may_not_be_done_twice_is_sent_once_and_the_answer_says_that_it_may_be_do
             assert!(!format!("{answer} {lines:?}").contains(SEED), "{answer}");
         }
     }
+}
+
+#[test]
+fn what_a_verifier_has_not_begun_goes_to_the_next_one_and_is_undone_where_there_is_none() {
+    let busy = || Say::Status(503, json!({"error": "all threads wait for the database", "hint": "wait"}));
+    let (host, verifiers) = fleet(2);
+    verifiers[0].will_say([busy()]);
+    let (answer, lines) = ordered(&host, issue());
+    assert_eq!(answer, json!({"verifier": {"reply": {"changed": true}}}));
+    assert_eq!(([0, 1].map(|at| verifiers[at].questions().len()), lines.len()), ([1, 1], 1));
+    verifiers.iter().for_each(|verifier| verifier.will_say([busy()]));
+    assert_eq!(ordered(&host, issue()).0, json!({"verifier": {"reply": {"changed": true}}}), "soon one has time");
+    verifiers.iter().for_each(|verifier| verifier.will_say(vec![busy(); 16]));
+    let (answer, _) = ordered(&host, issue());
+    let text = answer.to_string();
+    assert!(answer.get("lost").is_none() && text.contains("no answer now: all threads wait"), "{text}");
 }
 
 #[test]

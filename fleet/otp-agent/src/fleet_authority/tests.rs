@@ -432,6 +432,10 @@ fn a_passcode_is_sent_once_and_a_record_without_one_until_there_is_an_answer() {
     let error = scene.adopt(true).unwrap_err();
     assert!(error.contains("the record was sent, and no answer came"), "{error}");
     assert_eq!(scene.verifier.questions().len(), 1);
+    // Where nothing was begun, it is sent again: used up here, the passcode would be lost.
+    scene.verifier.will_say(vec![Say::Status(503, json!({"error": "all threads wait", "hint": "-"})); 3]);
+    assert!(scene.adopt(true).is_ok());
+    assert_eq!(scene.verifier.questions().len(), 5);
     scene.verifier.will_say([Say::Close]);
     assert!(scene.adopt(false).is_ok());
 }
