@@ -162,6 +162,18 @@ mod tests {
     }
 
     #[test]
+    fn a_code_of_another_length_is_none_of_the_device() {
+        assert_eq!([5, 6, 7].map(|digits| Code::of_length(b"123 456", digits).is_some()), [false, true, false]);
+        assert!(Code::of_length(b"12345a", 6).is_none());
+    }
+
+    #[test]
+    fn what_was_typed_is_text_where_it_is_utf_8() {
+        assert_eq!(Typed::new("phon\u{e9}".into()).text(), Some("phon\u{e9}"));
+        assert_eq!(Typed::new(b"\xff".to_vec()).text(), None);
+    }
+
+    #[test]
     fn sixteen_letters_are_a_recovery_code() {
         for text in ["ABCD-EFGH-IJKL-MNOP", "abcdefghijklmnop", "abcd efgh ijkl mnop", "ABCD–EFGH–IJKL–MNOP"] {
             assert!(matches!(parse(text.as_bytes()), Attempt::Recovery(_)), "{text}");

@@ -164,8 +164,11 @@ fn replacing_removes_other_devices_and_keeps_every_used_code_used() {
     before.credentials.user_override = Override::Exempt;
     before.state.set_nexts([(1, STEP + 2), (2, 50)]);
     before.state.failures = 3;
+    before.state.devices.get_mut(DeviceId(2)).unwrap().awaits_resync = true;
     let made = made(&replacing(vec![in_file(&token(2), 7), in_file(&phone(3), 0)]), Some(&before), Outcome::Replaced);
     assert_eq!(made.state.nexts(), [(1, 50), (2, STEP + 1)]);
+    let awaiting: Vec<_> = made.state.devices.values().map(|progress| progress.awaits_resync).collect();
+    assert_eq!(awaiting, [true, false]);
     assert_eq!((made.credentials.recovery, made.state.failures), (None, 0));
     assert_eq!(made.credentials.user_override, Override::Exempt);
 }
@@ -200,6 +203,27 @@ fn scratch_codes_come_along_and_those_used_elsewhere_are_used_here() {
     assert_eq!(tried(&later, "12345678"), Verdict::Refused(Refusal::RecoveryUsed));
     assert!(accepted(tried(&later, "87654321")));
     assert_eq!(again.into_record(&alice(), Some(&later), NEW).1, Outcome::Already);
+}
+
+#[test]
+fn scratch_codes_that_were_made_since_replace_the_former_ones_and_a_used_one_stays_used() {
+    let mut before = made(&with_scratch(&["12345678", "87654321"], Others::Refuse), None, Outcome::Imported);
+    before.state.scratch_used.mark(1);
+    let after = made(&with_scratch(&["87654321", "11223344"], Others::Refuse), Some(&before), Outcome::CaughtUp);
+    let tried = |code: &str| decide(&LIMITS, &after, &typed(code), NOW).1;
+    assert!(accepted(tried("11223344")));
+    assert_eq!(tried("87654321"), Verdict::Refused(Refusal::RecoveryUsed));
+    assert!(!accepted(tried("12345678")));
+    let beside = with_scratch(&["11223344"], Others::Beside);
+    assert_eq!(beside.into_record(&alice(), Some(&before), NEW).1, Outcome::Already, "they are no device's");
+}
+
+#[test]
+fn what_changes_a_record_has_a_word_in_the_log() {
+    let changes = [Outcome::Imported, Outcome::Added, Outcome::Replaced, Outcome::CaughtUp];
+    assert_eq!(changes.map(Outcome::word), ["imported", "imported", "replaced", "caught-up"].map(Some));
+    let none = [Outcome::Already, Outcome::HasOthers, Outcome::TooMany, Outcome::Unfit];
+    assert_eq!(none.map(Outcome::word), [None; 4]);
 }
 
 #[test]
