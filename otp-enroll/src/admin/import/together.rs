@@ -1,9 +1,9 @@
 //! Many users at once whose first records are flushed together: while those of one group are flushed, put in force and told, the
-//! next group is looked up and written.
+//! next group is written, and the one after it is looked up.
 
 use std::mem;
 use std::panic::resume_unwind;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 use otp_core::decision::import::Outcome;
 use otp_core::error::CoreError;
@@ -63,23 +63,28 @@ fn in_groups(
         };
         (place, named, stage)
     };
-    let group = |start: usize| -> Vec<_> {
-        let found = workers::until(stop, LOOK_UPS, start..count.min(start.saturating_add(GROUP)), look_up);
-        found.into_iter().map(write).collect()
+    let found = |start: usize| -> Vec<_> {
+        workers::until(stop, LOOK_UPS, start..count.min(start.saturating_add(GROUP)), look_up)
     };
-    let mut written = group(0);
+    // One group is looked up while the one before it is written, and the one before that put in force.
+    let (mut to_write, mut to_finish) = (found(0), Vec::new());
     for next in (GROUP..).step_by(GROUP) {
-        if written.is_empty() {
+        if to_write.is_empty() && to_finish.is_empty() {
             break;
         }
-        let this = mem::take(&mut written);
-        written = thread::scope(|scope| {
-            let writing = (next < count).then(|| scope.spawn(|| group(next)));
-            finish(engine, records, this, shelf, &mut telling);
-            writing.map_or_else(Vec::new, |writing| writing.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let (this, before) = (mem::take(&mut to_write), mem::take(&mut to_finish));
+        (to_write, to_finish) = thread::scope(|scope| {
+            let finding = (next < count).then(|| scope.spawn(|| found(next)));
+            let writing = (!this.is_empty()).then(|| scope.spawn(|| this.into_iter().map(write).collect()));
+            finish(engine, records, before, shelf, &mut telling);
+            (finding.map_or_else(Vec::new, joined), writing.map_or_else(Vec::new, joined))
         });
     }
     telling.end()
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Puts a group in force, and tells of it.
