@@ -277,7 +277,8 @@ impl Policy {
     /// The first rule whose group is looked up for this user: no earlier rule decides about each login of the user that
     /// would reach it.
     pub fn group_before(&self, user: &str) -> Option<&Rule> {
-        let own = |rule: &Rule| Rule { user: Some(user.to_owned()), group: None, ..rule.clone() };
+        // An earlier rule with the same group that decides is one whose group is looked up, or is itself decided.
+        let own = |rule: &Rule| Rule { user: Some(user.to_owned()), ..rule.clone() };
         let concerns = |rule: &Rule| rule.group.is_some() && rule.user.as_deref().is_none_or(|name| name == user);
         let decided = |at: usize, rule: &Rule| self.rules.iter().take(at).any(|earlier| earlier.covers(&own(rule)));
         let mut rules = self.rules.iter().enumerate();
@@ -313,12 +314,6 @@ impl Terms {
 }
 
 impl Rule {
-    /// Whether any condition is set.
-    pub fn has_condition(&self) -> bool {
-        let names = [&self.user, &self.group, &self.service, &self.tty];
-        names.iter().any(|name| name.is_some()) || self.network.is_some()
-    }
-
     /// Whether this rule matches every login that the other one matches.
     fn covers(&self, other: &Self) -> bool {
         let names = [

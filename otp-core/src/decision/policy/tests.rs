@@ -730,6 +730,11 @@ fn the_terms_for_a_user_are_those_that_may_decide() {
     ];
     assert_eq!(terms(false), others);
     assert_eq!(terms(true), [&["rule-1 Some(\"sudo\") ocra"][..], &others[..]].concat());
+
+    let of_bob = self::policy("[[policy.rule]]\nuser = \"bob\"\nsecond_factor = \"required\"\ndevices = [\"sms\"]");
+    let number = |user: &str| of_bob.terms_for(user, |_| Ok::<_, ()>(false)).unwrap().len();
+    assert_eq!((number("alice"), number("bob")), (1, 1));
+    assert_eq!(of_bob.terms_for("bob", |_| Ok::<_, ()>(false)).unwrap()[0].source, Source::Rule(1));
 }
 
 #[test]

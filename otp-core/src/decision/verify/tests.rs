@@ -3,8 +3,8 @@ use crate::codes::recovery::RecoverySet;
 use crate::record::credentials::{Credentials, Override};
 use crate::record::state::Progress;
 use crate::testing::fixtures::{
-    EQUAL_CODES, LIMITS, NOW, STEP, after, alice, code_of, digits_of, phone, record, recovery, shown, ten_codes, token,
-    typed, wrong, wrong_for_the,
+    EQUAL_CODES, LIMITS, NOW, STEP, after, alice, code_of, digits_of, passcode, phone, record, recovery, shown,
+    ten_codes, token, typed, wrong, wrong_for_the,
 };
 
 fn at(step: u64) -> UnixTime {
@@ -500,10 +500,19 @@ fn a_token_does_not_depend_on_the_clock() {
 fn a_user_without_a_device_is_refused_whatever_they_type() {
     let stranger = Record::stranger(&alice());
     let decoy = decoy().unwrap();
-    for attempt in [wrong(), shown(&decoy, STEP), recovery(0)] {
+    for attempt in [wrong(), shown(&decoy, STEP), recovery(0), Attempt::Passcode(passcode())] {
         assert_eq!(refused_unchanged(&stranger, &attempt, NOW), Refusal::NotEnrolled);
     }
     assert_eq!(refused_unchanged(&stranger, &Attempt::Malformed, NOW), Refusal::Malformed);
+}
+
+#[test]
+fn what_is_no_code_may_be_a_password_alone_where_both_are_typed_as_one() {
+    for (as_one, expected) in [(false, Refusal::Malformed), (true, Refusal::NotEnrolled)] {
+        let login = LoginContext { as_one, ..LoginContext::default() };
+        let verdict = Verdict::Refused(Refusal::Malformed).without_device(SecondFactor::Required, false, &login);
+        assert_eq!(verdict, Verdict::Refused(expected));
+    }
 }
 
 #[test]
