@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::codes::attempt::Attempt;
     use crate::codes::hotp_totp::Digits;
-    use crate::decision::verify::{Factor, Refusal, Verdict, decide};
+    use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide};
     use crate::record::credentials::DeviceName;
     use crate::record::id::DeviceId;
     use crate::testing::fixtures::{LIMITS, NOW, REPLAYED, phone, record};
@@ -289,6 +289,19 @@ mod tests {
                 assert_eq!(login(&mut record, &other, UnixTime(NOW.0 + 900)) == REPLAYED, is_plain, "{suite}");
             }
         }
+    }
+
+    #[test]
+    fn a_used_response_costs_nothing_where_its_kind_is_not_accepted() {
+        let device = keypad(1, "keypad", PLAIN);
+        let mut record = record(vec![device.duplicate(), phone(2)]);
+        let question = challenge(&mut record, None, 7, NOW).unwrap();
+        let response = shown(&device, &question, 0, NOW);
+        assert!(is_accepted(login(&mut record, &response, NOW)));
+        let limits = Limits { devices: Kinds::read(["totp"].into_iter()).unwrap(), ..LIMITS };
+        let (state, verdict) = decide(&limits, &record, &response, NOW);
+        assert_eq!(verdict, Verdict::Refused(Refusal::KindNotAccepted { failures: None }));
+        assert_eq!(state, record.state);
     }
 
     #[test]
