@@ -21,6 +21,7 @@ pub mod value {
     pub mod network;
     pub(crate) mod path;
     pub mod request_id;
+    pub mod search;
     pub mod secret;
     pub mod system_error;
     pub mod text;

@@ -138,12 +138,14 @@ struct Key<'t> {
 }
 
 impl Key<'_> {
+    #[cold]
     fn is_there_twice(&self) -> Fault {
         Fault { line: self.line, what: format!("duplicate key {}", shown(&self.name)) }
     }
 }
 
 /// A word of the file in an error: what would end its line, or turn it round, is left out.
+#[cold]
 pub(super) fn shown(word: &str) -> String {
     let is_shown = |letter: &char| {
         let turns = matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
@@ -164,6 +166,7 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
+    #[cold]
     fn fault(&self, what: &str) -> Fault {
         Fault { line: self.line, what: what.to_owned() }
     }

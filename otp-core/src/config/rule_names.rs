@@ -3,6 +3,7 @@
 //! Each function gives what the name must be in place of what it is, and `None` for a name that a login may have.
 
 use crate::value::login_context::LoginContext;
+use crate::value::search;
 
 /// Most bytes of a login name (LOGIN_NAME_MAX - 1), and of a file name in a PAM folder (NAME_MAX).
 const LONGEST: usize = 255;
@@ -50,7 +51,7 @@ pub(super) fn of_terminals(name: &str) -> Option<String> {
         let name = LoginContext::terminal(name);
         // A login reports a device below /dev, without this folder or with it.
         let is_folder = name.is_empty() || name.ends_with('/') || name == "pts";
-        let is_elsewhere = name.starts_with('/') || name.starts_with("dev/") || name.contains("//");
+        let is_elsewhere = name.starts_with('/') || name.starts_with("dev/") || search::holds(&name, "//");
         (is_folder || is_elsewhere).then(|| "the name of one terminal, like \"tty1\" or \"pts/0\"".into())
     })
 }

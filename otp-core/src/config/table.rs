@@ -28,6 +28,7 @@ pub(super) struct Errors {
 
 impl Errors {
     /// A value that is no TOML is not judged as well.
+    #[cold]
     fn add(&mut self, error: ConfigError) {
         if !self.all.iter().take(self.of_toml).any(|before| before.line == error.line) {
             self.all.push(error);
@@ -67,10 +68,12 @@ impl<'t> Source<'t> {
         Section { source: self, prefix: String::new(), line: 1, table: document, known: Vec::new() }
     }
 
+    #[cold]
     fn error(self, line: usize, what: String) -> ConfigError {
         ConfigError { path: self.path.to_owned(), line: Some(line), what }
     }
 
+    #[cold]
     fn note(self, line: usize, what: String) {
         self.errors.borrow_mut().add(self.error(line, what));
     }
@@ -155,6 +158,7 @@ impl<'t> Section<'t> {
     }
 
     /// An error of the table as a whole.
+    #[cold]
     pub(super) fn error(&self, what: &str) {
         self.source.note(self.line, format!("{} {what}", self.prefix.trim_end_matches('.')));
     }
@@ -165,6 +169,7 @@ impl<'t> Section<'t> {
     }
 
     /// An error of a key's value, which was read already. `wanted` ends the sentence "KEY must be".
+    #[cold]
     pub(super) fn reject(&self, key: &'static str, wanted: &str) {
         if let Some(entry) = self.table.get(key) {
             self.wrong_value(key, &entry.found, wanted);
@@ -176,6 +181,7 @@ impl<'t> Section<'t> {
         self.table.get(key).map(|entry| &entry.found)
     }
 
+    #[cold]
     fn wrong_value(&self, key: &str, found: &Found<'_>, wanted: &str) {
         self.source.note(found.line, format!("{}{key} must be {wanted}", self.prefix));
     }

@@ -13,6 +13,7 @@ use crate::protocol::login_messages::{no_answer, quoted};
 use crate::protocol::request::{Confidential, Declined, Offer, Reply};
 use crate::qr::Qr;
 use crate::value::destination::Channel;
+use crate::value::search;
 
 /// Before what is under way.
 const UNDER_WAY: &str = " under-way ";
@@ -123,7 +124,7 @@ pub fn read_step(line: &str) -> Result<(Told, Option<Confidential>), HelperError
 }
 
 fn read_words(words: &str) -> Option<(Told, Option<Confidential>)> {
-    let (words, carried) = match words.split_once(UNDER_WAY) {
+    let (words, carried) = match search::split_at(words, UNDER_WAY) {
         Some((words, carried)) => (words, Some(Confidential::new(carried))),
         None => (words, None),
     };

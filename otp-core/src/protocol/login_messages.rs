@@ -27,6 +27,7 @@ use crate::store::note::Answer;
 use crate::value::destination::{Channel, Masked};
 use crate::value::login_context::LoginContext;
 use crate::value::request_id::RequestId;
+use crate::value::search;
 use crate::value::time::{Seconds, UnixTime};
 
 /// More bytes than any code with blanks has, and few enough to fit a line even if every byte is escaped. A longer text is
@@ -150,7 +151,8 @@ pub(super) fn no_answer(line: &str) -> HelperError {
 
 /// Error and hint in a line that reports an error. Escapes are kept: the texts are for a log.
 pub fn error_and_hint(line: &str) -> Option<(&str, &str)> {
-    line.strip_prefix(r#"{"failed":{"error":""#)?.strip_suffix("\"}}\n")?.split_once(r#"","hint":""#)
+    let texts = line.strip_prefix(r#"{"failed":{"error":""#)?.strip_suffix("\"}}\n")?;
+    search::split_at(texts, r#"","hint":""#)
 }
 
 impl Demand {

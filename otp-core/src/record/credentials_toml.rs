@@ -442,6 +442,7 @@ impl<'a> Lines<'a> {
         }
     }
 
+    #[cold]
     fn error(&self, key: &str, what: &str) -> RecordError {
         RecordError::Malformed(format!("line {}: {key} {what}", self.number))
     }

@@ -7,6 +7,7 @@ use crc::{CRC_64_XZ, Crc, Table};
 use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::{Challenged, Grace, Lock, Progress, State, Unenforced, Used};
 use crate::value::network::Address;
+use crate::value::search;
 use crate::value::time::UnixTime;
 
 /// Bytes of one slot. A state file has two slots, which fit one block of a disk.
@@ -162,7 +163,8 @@ impl Slot {
                 "never" => None,
                 time => Some(UnixTime(time.parse().ok()?)),
             };
-            let (is_confirmed, awaits_resync) = (!progress.contains(UNCONFIRMED), progress.ends_with(AWAITS_RESYNC));
+            let (is_confirmed, awaits_resync) =
+                (!search::holds(progress, UNCONFIRMED), progress.ends_with(AWAITS_RESYNC));
             state.devices.insert(device, Progress { next, used, is_confirmed, awaits_resync });
         }
         Some(Self { sequence, state })

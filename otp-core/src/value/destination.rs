@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::value::search;
+
 /// How a code is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -122,10 +124,10 @@ impl fmt::Display for Masked {
 fn number(text: &str) -> Result<String, Unreachable> {
     let text = text.trim();
     // "+61 (0)412 …": the zero is dialled within the country alone.
-    if text.contains("(0)") {
+    if search::holds(text, "(0)") {
         return Err(Unreachable::NotANumber);
     }
-    let plain: String = text.chars().filter(|letter| !" \u{a0}-.()".contains(*letter)).collect();
+    let plain: String = text.chars().filter(|letter| ![' ', '\u{a0}', '-', '.', '(', ')'].contains(letter)).collect();
     let Some(digits) = plain.strip_prefix('+') else {
         let is_number = !plain.is_empty() && plain.bytes().all(|byte| byte.is_ascii_digit());
         return Err(if is_number { Unreachable::CountryCodeMissing } else { Unreachable::NotANumber });

@@ -2,13 +2,16 @@
 
 use std::io;
 
+use crate::value::search;
+
 /// The description of an error without its number: `Permission denied`, not `Permission denied (os error 13)`.
 pub fn described(error: &io::Error) -> String {
-    let mut text = error.to_string();
-    if let (Some(_), Some(end)) = (error.raw_os_error(), text.rfind(" (os error ")) {
-        text.truncate(end);
+    let text = error.to_string();
+    let number = error.raw_os_error().map(|number| format!(" (os error {number})"));
+    match number.and_then(|number| text.strip_suffix(&number)) {
+        Some(words) => words.to_owned(),
+        None => text,
     }
-    text
 }
 
 /// The user id that the kernel shows for owners who are not mapped into a user namespace (kernel.overflowuid).
@@ -27,7 +30,7 @@ pub fn owner(uid: u32) -> String {
 
 /// Whether a text names the [`owner`] of a file who may be root all the same.
 pub fn is_unmapped(text: &str) -> bool {
-    text.contains(UNMAPPED)
+    search::holds(text, UNMAPPED)
 }
 
 #[cfg(test)]

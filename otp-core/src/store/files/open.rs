@@ -179,19 +179,23 @@ impl FileStore {
         decode(bytes.expose()).map_err(unreadable)
     }
 
+    #[cold]
     pub(super) fn failed(&self, action: &'static str, name: &str, error: impl Into<io::Error>) -> StoreError {
         StoreError::System { action, path: self.path.join(name), error: error.into() }
     }
 
     /// The error after a change that is in force and cannot be undone.
+    #[cold]
     pub(super) fn unflushed(&self, name: &str, error: io::Error) -> StoreError {
         StoreError::Unflushed { path: self.path.join(name), error }
     }
 
+    #[cold]
     pub(super) fn untrusted(&self, name: &str, what: String) -> StoreError {
         StoreError::Untrusted { path: self.path.join(name), what }
     }
 
+    #[cold]
     pub(super) fn unreadable(&self, name: &str, error: RecordError) -> StoreError {
         StoreError::Record { path: self.path.join(name), error }
     }
