@@ -32,8 +32,10 @@ fn a_code_of_a_kind_that_is_not_accepted_is_neither_used_up_nor_counted() {
         // It is good where its kind is accepted, and known there to be used; here it costs no try afterwards either.
         assert!(matches!(login(&mut record, &refused, NOW), Verdict::Accepted(_)));
         assert_eq!(login(&mut record, &refused, NOW), Verdict::Refused(REPLAYED));
-        let (state, verdict) = decide(&limits, &record, &refused, NOW);
-        assert_eq!((&state, verdict), (&record.state, RIGHT));
+        for later in [0, 600] {
+            let (state, verdict) = decide(&limits, &record, &refused, UnixTime(NOW.0 + later));
+            assert_eq!((&state, verdict), (&record.state, RIGHT), "{later}");
+        }
     }
 }
 
