@@ -137,7 +137,7 @@ pub(super) fn stems(store: &FileStore, output: &Output) -> Result<Vec<String>, C
     Ok(store.stems(|| progress.step()).map_err(CoreError::from)?)
 }
 
-/// A record and its account.
+/// An account and its record, which may be gone.
 type Read = Result<(Account, Option<Record>), CoreError>;
 
 pub(super) fn read_of(store: &FileStore, stem: &str) -> Read {
