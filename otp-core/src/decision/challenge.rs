@@ -298,7 +298,7 @@ mod tests {
         let question = challenge(&mut record, None, 7, NOW).unwrap();
         let response = shown(&device, &question, 0, NOW);
         assert!(is_accepted(login(&mut record, &response, NOW)));
-        let limits = Limits { devices: Kinds::read(["totp"].into_iter()).unwrap(), ..LIMITS };
+        let limits = Limits { devices: Kinds::read(["totp"]).unwrap(), ..LIMITS };
         let (state, verdict) = decide(&limits, &record, &response, NOW);
         assert_eq!(verdict, Verdict::Refused(Refusal::KindNotAccepted { failures: None }));
         assert_eq!(state, record.state);

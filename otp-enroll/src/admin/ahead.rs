@@ -1,6 +1,7 @@
 //! What a long answer is made of, read on several threads, a little ahead of the one that tells it in its order.
 
 use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
@@ -23,9 +24,11 @@ pub(super) fn each<I: Sync, T: Send, E>(
     mut tell: impl FnMut(&I, T) -> Result<(), E>,
 ) -> Result<(), E> {
     let (tried, items) = items.split_at(items.len().min(FIRST));
-    let before = waits();
-    let results = read(tried, &LookUps::AT_ONCE);
-    let (threads, look_ups) = readers(waits().saturating_sub(before), tried.len());
+    let (before, trial) = (waits(), LookUps::at_once());
+    let results = read(tried, &trial);
+    let often = tried.len().div_ceil(2);
+    let threads = readers(waits().saturating_sub(before) >= often);
+    let look_ups = if trial.waits.into_inner() >= often { LookUps::at_once() } else { LookUps::in_turn() };
     tried.iter().zip(results).try_for_each(|(item, result)| tell(item, result))?;
 
     // Few items are dealt out so that each thread has some.
@@ -55,31 +58,35 @@ pub(super) fn each<I: Sync, T: Send, E>(
     })
 }
 
-/// How many threads are to read, where so many items meant to wait so often, and how they are to ask the name service. Where
-/// reading means no wait, threads beyond the processors are in each other's way.
-fn readers(waits: usize, items: usize) -> (usize, LookUps) {
-    if waits >= items.div_ceil(2) {
-        (READERS, LookUps::AT_ONCE)
-    } else {
-        (thread::available_parallelism().map_or(1, NonZero::get).min(READERS), LookUps::in_turn())
-    }
+/// How many threads are to read. Where reading means no wait, threads beyond the processors are in each other's way.
+fn readers(it_waits: bool) -> usize {
+    if it_waits { READERS } else { thread::available_parallelism().map_or(1, NonZero::get).min(READERS) }
 }
 
 /// How threads ask the name service. A service in the C library answers one thread at a time. Where its answers take no wait, to
 /// sleep until another thread has had one takes longer than the answer; so a thread has its turn for as many as it asks.
-pub(super) struct LookUps(Option<Mutex<()>>);
+pub(super) struct LookUps {
+    turn: Option<Mutex<()>>,
+    /// How often its answers meant to wait.
+    waits: AtomicUsize,
+}
 
 impl LookUps {
-    const AT_ONCE: Self = Self(None);
+    fn at_once() -> Self {
+        Self { turn: None, waits: AtomicUsize::new(0) }
+    }
 
     fn in_turn() -> Self {
-        Self(Some(Mutex::new(())))
+        Self { turn: Some(Mutex::new(())), ..Self::at_once() }
     }
 
     /// Asks for all that is looked up for some items.
     pub(super) fn ask<T>(&self, ask: impl FnOnce() -> T) -> T {
-        let _turn = self.0.as_ref().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
-        ask()
+        let _turn = self.turn.as_ref().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let before = waits();
+        let answer = ask();
+        self.waits.fetch_add(waits().saturating_sub(before), Ordering::Relaxed);
+        answer
     }
 }
 
@@ -91,19 +98,41 @@ fn waits() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use super::*;
 
+    /// How many threads read at once, and how many look up at once, where the one or the other means to wait.
+    fn at_once(reading_waits: bool, asking_waits: bool) -> (usize, usize) {
+        let pause = |is_wait: bool| {
+            if is_wait {
+                thread::sleep(Duration::from_millis(2));
+            }
+        };
+        let count = |now: &AtomicUsize, most: &AtomicUsize, work: &dyn Fn()| {
+            let others = now.fetch_add(1, Ordering::SeqCst);
+            most.fetch_max(others.saturating_add(1), Ordering::SeqCst);
+            work();
+            now.fetch_sub(1, Ordering::SeqCst);
+        };
+        let [reading, most_reading, asking, most_asking] = [const { AtomicUsize::new(0) }; 4];
+        let read = |items: &[()], look_ups: &LookUps| {
+            items.iter().for_each(|()| count(&reading, &most_reading, &|| pause(reading_waits)));
+            look_ups.ask(|| items.iter().for_each(|()| count(&asking, &most_asking, &|| pause(asking_waits))));
+            items.to_vec()
+        };
+        each(&[(); 400], read, |(), ()| Ok::<_, ()>(())).unwrap();
+        (most_reading.into_inner(), most_asking.into_inner())
+    }
+
     #[test]
-    fn where_reading_means_to_wait_many_threads_read() {
-        assert!(matches!(readers(FIRST, FIRST), (READERS, LookUps(None))));
-        let (threads, look_ups) = readers(1, FIRST);
-        assert_eq!(threads, thread::available_parallelism().unwrap().get().min(READERS));
-        assert!(look_ups.0.is_some());
-        let before = waits();
-        (0..FIRST).for_each(|_| thread::sleep(std::time::Duration::from_millis(1)));
-        assert!(waits() - before >= FIRST);
+    fn many_threads_read_where_that_means_to_wait_and_look_up_at_once_where_that_does() {
+        let processors = readers(false);
+        let (reading, asking) = at_once(true, false);
+        assert!(reading > processors.min(READERS - 1) && asking == 1, "{reading} {asking}");
+        assert!(at_once(false, true).1 > 1);
+        let (reading, asking) = at_once(false, false);
+        assert!(reading <= processors && asking == 1, "{reading} {asking}");
     }
 
     #[test]
@@ -144,23 +173,5 @@ mod tests {
         assert_eq!(each(&items, read, tell), Err("closed"));
         assert_eq!(told, 3);
         assert!(begun.into_inner() <= READERS * BATCH * 4);
-    }
-
-    #[test]
-    fn where_reading_means_no_wait_one_thread_at_a_time_looks_up() {
-        let (asking, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let (_, look_ups) = readers(0, FIRST);
-        thread::scope(|scope| {
-            for _ in 0..READERS {
-                scope.spawn(|| {
-                    look_ups.ask(|| {
-                        most.fetch_max(asking.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                        thread::sleep(std::time::Duration::from_millis(1));
-                        asking.fetch_sub(1, Ordering::SeqCst);
-                    });
-                });
-            }
-        });
-        assert_eq!(most.into_inner(), 1);
     }
 }

@@ -176,7 +176,11 @@ impl FileStore {
 
 /// Gives an empty file to its user, then writes it. It is not flushed.
 pub(super) fn give_and_write(mut file: &File, account: &Account, contents: &[u8]) -> io::Result<()> {
-    fchmod(file, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+    // It was made with this mode, of which a umask may have taken some. To set it again would be one more change to write.
+    if file.metadata()?.mode() & 0o7777 != mode.bits() {
+        fchmod(file, mode)?;
+    }
     if geteuid().is_root() {
         fchown(file, Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)))?;
     }
