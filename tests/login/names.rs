@@ -96,8 +96,12 @@ fn whatever_a_name_looks_like_it_is_one_account_and_never_a_path() {
         assert!(log.concat().starts_with("info accepted user=") && !log.concat().contains('\u{1b}'), "{log:#?}");
     }
     // What is one account's is not another's, however alike the names are.
-    for (name, phone) in names.iter().zip(phones.iter().cycle().skip(1)) {
-        let (result, log) = login(name, &phone.app.code(1));
+    for ((name, own), other) in names.iter().zip(&phones).zip(phones.iter().cycle().skip(1)) {
+        let code = other.app.code(1);
+        if (-1..=2).any(|step| own.app.code(step) == code) {
+            continue; // by chance it is this one's, too
+        }
+        let (result, log) = login(name, &code);
         assert_eq!(result, "PAM_AUTH_ERR", "{name:?}");
         assert!(log.concat().contains(" why=wrong failures=1"), "{log:#?}");
     }

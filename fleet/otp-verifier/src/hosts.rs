@@ -66,20 +66,10 @@ pub(crate) fn run(config: &Config, command: &HostCommand) -> Result<(), Error> {
                 None => NewScope::Kept,
             };
             let rights = rights(words)?;
-            let loses_login = !rights.contains(&Right::Login)
-                && session
-                    .hosts(&keys)?
-                    .iter()
-                    .any(|before| before.id == *host && before.rights.contains(&Right::Login));
+            let before = session.hosts(&keys)?.into_iter().find(|before| before.id == *host);
             changed(host, session.set_rights(&keys, host, &rights, new))?;
             told_of(&session, &keys, host)?;
-            if loses_login {
-                let all = [Right::Login].iter().chain(&rights).map(|right| right.word()).collect::<Vec<_>>().join(",");
-                warned(&format!(
-                    "{host} may not ask about logins any more, and refuses the fleet's users; if it is to: otp-verifier host rights {host} {all}"
-                ))?;
-            }
-            Ok(())
+            warn_of_lost_login(before.as_ref(), &rights)
         }
     }
 }
@@ -90,6 +80,19 @@ fn told_of(session: &Session, keys: &Keys, name: &str) -> Result<(), Error> {
     let Some(host) = hosts.iter().find(|host| host.id == name) else { return Ok(()) };
     told(&line(host))?;
     warn_of_nobody(session, host.scope.as_deref())
+}
+
+/// A host that had the right to log users in, and is given others in its place, refuses the users of the fleet.
+fn warn_of_lost_login(before: Option<&Host>, rights: &[Right]) -> Result<(), Error> {
+    let Some(Host { id, .. }) =
+        before.filter(|before| before.rights.contains(&Right::Login) && !rights.contains(&Right::Login))
+    else {
+        return Ok(());
+    };
+    let all = [Right::Login].iter().chain(rights).map(|right| right.word()).collect::<Vec<_>>().join(",");
+    warned(&format!(
+        "{id} may not ask about logins any more, and refuses the fleet's users; if it is to: otp-verifier host rights {id} {all}"
+    ))
 }
 
 pub(crate) fn rights(words: &[String]) -> Result<Vec<Right>, Error> {

@@ -73,11 +73,17 @@ fn in_groups(
             break;
         }
         let (this, before) = (mem::take(&mut to_write), mem::take(&mut to_finish));
+        let all = |this: Vec<_>| this.into_iter().map(write).collect();
         (to_write, to_finish) = thread::scope(|scope| {
             let finding = (next < count).then(|| scope.spawn(|| found(next)));
-            let writing = (!this.is_empty()).then(|| scope.spawn(|| this.into_iter().map(write).collect()));
-            finish(engine, records, before, shelf, &mut telling);
-            (finding.map_or_else(Vec::new, joined), writing.map_or_else(Vec::new, joined))
+            let written = if before.is_empty() {
+                all(this)
+            } else {
+                let writing = (!this.is_empty()).then(|| scope.spawn(|| all(this)));
+                finish(engine, records, before, shelf, &mut telling);
+                writing.map_or_else(Vec::new, joined)
+            };
+            (finding.map_or_else(Vec::new, joined), written)
         });
     }
     telling.end()
