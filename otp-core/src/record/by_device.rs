@@ -34,10 +34,6 @@ impl<T> ByDevice<T> {
         self.0.clear();
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = (DeviceId, &T)> {
         self.0.iter().map(|(id, value)| (*id, value))
     }
@@ -78,6 +74,7 @@ mod tests {
         let all: ByDevice<char> =
             [(3, 'c'), (1, 'a'), (2, 'x'), (2, 'b')].map(|(id, letter)| (DeviceId(id), letter)).into_iter().collect();
         assert_eq!(all.iter().map(|(id, letter)| (id.0, *letter)).collect::<Vec<_>>(), [(1, 'a'), (2, 'b'), (3, 'c')]);
+        assert!(all.values().eq(&['a', 'b', 'c']));
         assert_eq!((all.get(DeviceId(2)), all.get(DeviceId(4))), (Some(&'b'), None));
         let mut fewer = all.clone();
         fewer.remove(DeviceId(2));

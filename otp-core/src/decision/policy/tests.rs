@@ -515,6 +515,16 @@ fn a_rule_that_is_never_reached_is_rejected() {
 }
 
 #[test]
+fn a_rule_with_a_mistake_covers_no_other_and_is_covered_by_none() {
+    let rule = |conditions: &str| format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"skip\"\n");
+    for (one, other) in [("user = 5", "user = \"a\""), ("user = \"a\"", "user = \"a\"\ntty = 5")] {
+        let (_, errors) = Config::read(Path::new("f"), &(rule(one) + &rule(other)));
+        let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && !told[0].contains("never reached"), "{told:?}");
+    }
+}
+
+#[test]
 fn a_date_needs_a_second_factor_that_is_required() {
     let error = |text: &str| Config::parse(Path::new("f"), &format!("[policy]\n{text}")).unwrap_err().to_string();
     let mismatch = "f:1: policy has required_from, which needs second_factor \"required\" or \"enroll\"";
