@@ -546,6 +546,44 @@ mod tests {
     }
 
     #[test]
+    fn devices_scratch_codes_and_a_passcode_are_secrets() {
+        use crate::testing::fixtures::{NOW, issued_until, phone, record};
+        let mut without = record(Vec::new()).credentials;
+        assert!(!without.has_secrets() && record(vec![phone(1)]).credentials.has_secrets());
+        without.passcode = Some(issued_until(NOW));
+        assert!(without.has_secrets());
+        (without.passcode, without.scratch) = (None, Some(RecoverySet::of_scratch([3; 16], &[String::new().into()])));
+        assert!(without.has_secrets());
+    }
+
+    #[test]
+    fn a_record_is_sealed_under_a_key_if_each_of_its_secrets_is() {
+        use crate::testing::fixtures::{NOW, issued_until, phone, record};
+        let [key, other] = [7, 8].map(|byte| SealKey::new(&[byte; 32]));
+        let plain = || Credentials {
+            passcode: Some(issued_until(NOW)),
+            scratch: Some(RecoverySet::of_scratch([3; 16], &[String::new().into()])),
+            ..record(vec![phone(1)]).credentials
+        };
+        let sealed = || plain().sealed((key.id(), &key), |_| Ok::<_, ()>(())).unwrap();
+        assert!(sealed().is_sealed_under(key.id()));
+        assert!(!sealed().is_sealed_under(other.id()) && !plain().is_sealed_under(key.id()));
+        let parts: [fn(&mut Credentials); 3] = [
+            |partly| partly.devices = vec![phone(1)],
+            |partly| partly.sealed.scratch = None,
+            |partly| partly.sealed.passcode = None,
+        ];
+        for open in parts {
+            let mut partly = sealed();
+            open(&mut partly);
+            assert!(!partly.is_sealed_under(key.id()));
+        }
+        let bare =
+            Credentials { passcode: None, scratch: None, ..plain() }.sealed((key.id(), &key), |_| Ok::<_, ()>(()));
+        assert!(bare.unwrap().is_sealed_under(key.id()), "what is not there need not be sealed");
+    }
+
+    #[test]
     fn joined_seeds_are_those_of_the_same_devices_alone() {
         use crate::testing::fixtures::{phone, token};
         let devices = [phone(1), token(3)];
