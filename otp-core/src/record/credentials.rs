@@ -584,6 +584,67 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sealed_is_opened_as_far_as_it_is_needed_whatever_keys_it_is_under() {
+        use crate::testing::fixtures::{NOW, issued_until, phone, record};
+        let keys = [7, 8].map(|byte| SealKey::new(&[byte; 32]));
+        let bytes = Ring::bytes_of(keys.iter().map(|key| (key.id(), key)), false);
+        let ring = || Ring::of_bytes(&bytes).unwrap();
+        let plain = || Credentials {
+            passcode: Some(issued_until(NOW)),
+            scratch: Some(RecoverySet::of_scratch([3; 16], &["12345678".to_owned().into()])),
+            ..record(vec![phone(1)]).credentials
+        };
+        let under = |key: &SealKey| {
+            let of_user = ring().key(plain().uid, key.id()).unwrap();
+            plain().sealed((key.id(), &of_user), |_| Ok::<_, ()>(())).unwrap()
+        };
+        // Seeds and passcode are under one key, scratch codes under another.
+        let with = |[seeds, scratch, passcode]: [bool; 3]| {
+            let [one, other] = [under(&keys[0]), under(&keys[1])];
+            let mut made = plain();
+            if seeds {
+                (made.devices, made.sealed.seeds) = (one.devices, one.sealed.seeds);
+            }
+            if scratch {
+                (made.scratch, made.sealed.scratch) = (other.scratch, other.sealed.scratch);
+            }
+            if passcode {
+                (made.passcode, made.sealed.passcode) = (one.passcode, one.sealed.passcode);
+            }
+            made
+        };
+        let shut = |made: &Credentials| {
+            let SealedParts { seeds, scratch, passcode } = &made.sealed;
+            [seeds.is_some(), scratch.is_some(), passcode.is_some()]
+        };
+        for number in 0..8 {
+            let sealed = [1, 2, 4].map(|bit| number & bit != 0);
+            for (needed, opens) in [
+                (Needed::Nothing, [false, false, false]),
+                (Needed::ForCode, [true, true, false]),
+                (Needed::ForPasscode, [false, false, true]),
+                (Needed::All, [true, true, true]),
+            ] {
+                let (mut made, mut is_asked) = (with(sealed), false);
+                made.open_sealed(needed, || {
+                    is_asked = true;
+                    Ok(ring())
+                });
+                let left = [0, 1, 2].map(|part| sealed[part] && !opens[part]);
+                assert_eq!(shut(&made), left, "{sealed:?} {needed:?}");
+                let [seeds, scratch, passcode] = sealed;
+                let asks = needed != Needed::Nothing && ((seeds && opens[0]) || scratch || passcode);
+                assert_eq!(is_asked, asks, "{sealed:?} {needed:?}");
+                assert!(left != [false; 3] || *made.encode() == *plain().encode());
+            }
+        }
+        let mut fewer = with([false, true, false]);
+        fewer.scratch.as_mut().unwrap().hashes.clear();
+        fewer.open_sealed(Needed::All, || Ok(ring()));
+        assert_eq!(shut(&fewer), [false, true, false], "their number is not that of the record's head");
+    }
+
+    #[test]
     fn joined_seeds_are_those_of_the_same_devices_alone() {
         use crate::testing::fixtures::{phone, token};
         let devices = [phone(1), token(3)];
