@@ -738,10 +738,12 @@ mod tests {
         assert_eq!(with("period = 30", "period = 30\ndrift = -0"), invalid(33, "drift"));
         assert_eq!(with("created = 1763750000", "created = 1763750000\nserial = \"\""), invalid(36, "serial"));
         assert_eq!(with("type = \"hotp\"", "type = \"hotp\"\nperiod = 30"), expected(42, "algorithm"));
+        let disordered = "cannot be read: device ids must ascend from 1 to last_id, with at most 8 devices";
         for disorder in [("id = 7", "id = 1"), ("last_id = 9", "last_id = 6")] {
-            let text = "cannot be read: device ids must ascend from 1 to last_id, with at most 8 devices";
-            assert_eq!(with(disorder.0, disorder.1), text);
+            assert_eq!(with(disorder.0, disorder.1), disordered);
         }
+        let from_none = good.replacen("default = 1", "default = 0", 1).replacen("\nid = 1", "\nid = 0", 1);
+        assert_eq!(error_of(&from_none), disordered);
         let passcode = Credentials { passcode: passcode(Some("sshd")), ..full() }.encode();
         for (from, to, expected) in [
             ("passcodes = 1", "passcodes = 0", invalid(8, "passcodes")),
@@ -767,6 +769,16 @@ mod tests {
             Credentials::decode(b"\xff", ReadContext::ANYONE).unwrap_err().to_string(),
             "cannot be read: it is not UTF-8"
         );
+    }
+
+    #[test]
+    fn sealed_scratch_codes_that_the_head_does_not_count_are_an_error() {
+        let key = crate::record::seal::SealKey::new(&[7; 32]);
+        let with = Credentials { scratch: scratch(), ..full() };
+        let text = with.sealed((key.id(), &key), |_| Ok::<_, ()>(())).unwrap().encode();
+        let count = text.lines().find(|line| line.starts_with(SCRATCH_CODES)).unwrap();
+        let error = error_of(&text.replacen(&format!("{count}\n"), "", 1));
+        assert!(error.ends_with("no line is expected here"), "{error}");
     }
 
     #[test]

@@ -209,6 +209,7 @@ fn scratch_codes_come_along_and_those_used_elsewhere_are_used_here() {
 fn scratch_codes_that_were_made_since_replace_the_former_ones_and_a_used_one_stays_used() {
     let mut before = made(&with_scratch(&["12345678", "87654321"], Others::Refuse), None, Outcome::Imported);
     before.state.scratch_used.mark(1);
+    (before.credentials.enrollment, before.state.enrollment) = (EnrollmentId([1; 16]), EnrollmentId([1; 16]));
     let after = made(&with_scratch(&["87654321", "11223344"], Others::Refuse), Some(&before), Outcome::CaughtUp);
     let tried = |code: &str| decide(&LIMITS, &after, &typed(code), NOW).1;
     assert!(accepted(tried("11223344")));
