@@ -299,9 +299,11 @@ mod tests {
         let response = shown(&device, &question, 0, NOW);
         assert!(is_accepted(login(&mut record, &response, NOW)));
         let limits = Limits { devices: Kinds::read(["totp"]).unwrap(), ..LIMITS };
-        let (state, verdict) = decide(&limits, &record, &response, NOW);
-        assert_eq!(verdict, Verdict::Refused(Refusal::KindNotAccepted { failures: None }));
-        assert_eq!(state, record.state);
+        for later in [0, 600] {
+            let (state, verdict) = decide(&limits, &record, &response, UnixTime(NOW.0 + later));
+            assert_eq!(verdict, Verdict::Refused(Refusal::KindNotAccepted { failures: None }), "{later}");
+            assert_eq!(state, record.state);
+        }
     }
 
     #[test]

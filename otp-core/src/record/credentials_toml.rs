@@ -705,6 +705,7 @@ mod tests {
         assert_eq!(with("enrollment = \"ab", "enrollment = \"AB"), invalid(5, "enrollment"));
         assert_eq!(with("override = \"required\"", "override = \"maybe\""), invalid(6, "override"));
         assert_eq!(with("devices = 2", "devices = two"), invalid(8, "devices"));
+        assert_eq!(with("devices = 2", "scratch_codes = 0\ndevices = 2"), invalid(8, "scratch_codes"));
         for miscount in [
             ("devices = 2", "devices = 3"),
             ("recovery_codes = 10", "recovery_codes = 9"),
