@@ -96,7 +96,10 @@ impl App {
     }
 
     /// The code of the step that is `first` steps from now, and as many more.
-    pub(crate) fn codes(&self, first: i64, more: u32) -> Vec<String> {
+    ///
+    /// # Panics
+    /// When oathtool fails.
+    pub fn codes(&self, first: i64, more: u32) -> Vec<String> {
         let seconds = first * i64::try_from(self.period).unwrap();
         let mut oathtool = Command::new("oathtool");
         oathtool.arg(format!("--totp={}", self.algorithm)).args(["--base32", "--digits", &self.digits]);

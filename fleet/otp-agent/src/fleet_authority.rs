@@ -185,7 +185,7 @@ impl<'a> FleetAuthority<'a> {
     }
 
     /// Whether this host has a record of a user whom the fleet does not know, also under a name that the account had before: it was not
-    /// given to the fleet yet. A code is asked for then, and none lets in: nobody is taken for a user without a device meanwhile.
+    /// given to the fleet yet. A code is asked for then, and none lets in: no user is taken for one without a device meanwhile.
     fn waits_here(&self, account: &Account) -> bool {
         // A host without records of its own.
         let Ok(store) = self.site.store() else { return false };

@@ -1,7 +1,7 @@
 //! A record goes to another name, in one statement: at no moment is a code good under both.
 //!
 //! What is left of a user who has a device is a record without one, of which a second factor is required: hosts whose account has the
-//! old name still let nobody in as a user without a device.
+//! old name still let no user in as one without a device.
 
 use otp_core::error::CoreError;
 use otp_core::protocol::administration::Renamed;
@@ -57,7 +57,7 @@ pub(crate) fn rename(
     Err(StoreError::Busy.into())
 }
 
-/// One that requires a second factor of the new name stays: it was there so that nobody is let in meanwhile.
+/// One that requires a second factor of the new name stays: it was there so that no user is let in meanwhile.
 fn stricter(given: Override, present: Override) -> Override {
     match (given, present) {
         (_, Override::Required | Override::RequiredUntil(_) | Override::Enroll | Override::EnrollUntil(_))

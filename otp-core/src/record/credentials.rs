@@ -534,6 +534,7 @@ fn separated(mut bytes: &[u8], devices: &[Device]) -> Option<Vec<Secret>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::fixtures::{NOW, issued_until, phone, record, token};
 
     #[test]
     fn a_device_name_is_short_and_cannot_steer_a_terminal() {
@@ -545,29 +546,31 @@ mod tests {
         }
     }
 
+    /// Credentials with a device, a scratch code and a passcode.
+    fn with_each_secret() -> Credentials {
+        Credentials {
+            passcode: Some(issued_until(NOW)),
+            scratch: Some(RecoverySet::of_scratch([3; 16], &["12345678".to_owned().into()])),
+            ..record(vec![phone(1)]).credentials
+        }
+    }
+
     #[test]
     fn devices_scratch_codes_and_a_passcode_are_secrets() {
-        use crate::testing::fixtures::{NOW, issued_until, phone, record};
         let mut without = record(Vec::new()).credentials;
         assert!(!without.has_secrets() && record(vec![phone(1)]).credentials.has_secrets());
         without.passcode = Some(issued_until(NOW));
         assert!(without.has_secrets());
-        (without.passcode, without.scratch) = (None, Some(RecoverySet::of_scratch([3; 16], &[String::new().into()])));
+        (without.passcode, without.scratch) = (None, with_each_secret().scratch);
         assert!(without.has_secrets());
     }
 
     #[test]
     fn a_record_is_sealed_under_a_key_if_each_of_its_secrets_is() {
-        use crate::testing::fixtures::{NOW, issued_until, phone, record};
         let [key, other] = [7, 8].map(|byte| SealKey::new(&[byte; 32]));
-        let plain = || Credentials {
-            passcode: Some(issued_until(NOW)),
-            scratch: Some(RecoverySet::of_scratch([3; 16], &[String::new().into()])),
-            ..record(vec![phone(1)]).credentials
-        };
-        let sealed = || plain().sealed((key.id(), &key), |_| Ok::<_, ()>(())).unwrap();
+        let sealed = || with_each_secret().sealed((key.id(), &key), |_| Ok::<_, ()>(())).unwrap();
         assert!(sealed().is_sealed_under(key.id()));
-        assert!(!sealed().is_sealed_under(other.id()) && !plain().is_sealed_under(key.id()));
+        assert!(!sealed().is_sealed_under(other.id()) && !with_each_secret().is_sealed_under(key.id()));
         let parts: [fn(&mut Credentials); 3] = [
             |partly| partly.devices = vec![phone(1)],
             |partly| partly.sealed.scratch = None,
@@ -578,30 +581,24 @@ mod tests {
             open(&mut partly);
             assert!(!partly.is_sealed_under(key.id()));
         }
-        let bare =
-            Credentials { passcode: None, scratch: None, ..plain() }.sealed((key.id(), &key), |_| Ok::<_, ()>(()));
+        let bare = Credentials { passcode: None, scratch: None, ..with_each_secret() }
+            .sealed((key.id(), &key), |_| Ok::<_, ()>(()));
         assert!(bare.unwrap().is_sealed_under(key.id()), "what is not there need not be sealed");
     }
 
     #[test]
     fn what_is_sealed_is_opened_as_far_as_it_is_needed_whatever_keys_it_is_under() {
-        use crate::testing::fixtures::{NOW, issued_until, phone, record};
         let keys = [7, 8].map(|byte| SealKey::new(&[byte; 32]));
         let bytes = Ring::bytes_of(keys.iter().map(|key| (key.id(), key)), false);
         let ring = || Ring::of_bytes(&bytes).unwrap();
-        let plain = || Credentials {
-            passcode: Some(issued_until(NOW)),
-            scratch: Some(RecoverySet::of_scratch([3; 16], &["12345678".to_owned().into()])),
-            ..record(vec![phone(1)]).credentials
-        };
         let under = |key: &SealKey| {
-            let of_user = ring().key(plain().uid, key.id()).unwrap();
-            plain().sealed((key.id(), &of_user), |_| Ok::<_, ()>(())).unwrap()
+            let of_user = ring().key(with_each_secret().uid, key.id()).unwrap();
+            with_each_secret().sealed((key.id(), &of_user), |_| Ok::<_, ()>(())).unwrap()
         };
         // Seeds and passcode are under one key, scratch codes under another.
         let with = |[seeds, scratch, passcode]: [bool; 3]| {
             let [one, other] = [under(&keys[0]), under(&keys[1])];
-            let mut made = plain();
+            let mut made = with_each_secret();
             if seeds {
                 (made.devices, made.sealed.seeds) = (one.devices, one.sealed.seeds);
             }
@@ -635,7 +632,7 @@ mod tests {
                 let [seeds, scratch, passcode] = sealed;
                 let asks = needed != Needed::Nothing && ((seeds && opens[0]) || scratch || passcode);
                 assert_eq!(is_asked, asks, "{sealed:?} {needed:?}");
-                assert!(left != [false; 3] || *made.encode() == *plain().encode());
+                assert!(left != [false; 3] || *made.encode() == *with_each_secret().encode());
             }
         }
         let mut fewer = with([false, true, false]);
@@ -646,7 +643,6 @@ mod tests {
 
     #[test]
     fn joined_seeds_are_those_of_the_same_devices_alone() {
-        use crate::testing::fixtures::{phone, token};
         let devices = [phone(1), token(3)];
         let bytes = joined(&devices).unwrap();
         let seeds = separated(&bytes, &devices).unwrap();

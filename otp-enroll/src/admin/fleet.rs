@@ -94,7 +94,7 @@ pub(super) fn push(
     // the other, so that no verifier turns one away for being busy with others.
     let now = UnixTime::now();
     let (alone, together): (Vec<_>, Vec<_>) =
-        accounts.into_iter().partition(|account| fleet_passcode::is_good(store, account, now));
+        accounts.into_iter().partition(|account| fleet_passcode::is_good(store, account, now).unwrap_or(false));
     ahead::each(&together, |accounts, _| accounts.iter().map(give).collect(), &mut tell)?;
     alone.iter().try_for_each(|account| tell(account, give(account)))?;
     if failed == 0 { Ok(()) } else { Err(CliError::NotDone(failed)) }

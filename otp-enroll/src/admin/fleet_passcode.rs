@@ -4,6 +4,7 @@
 use otp_core::decision::arrival::ArrivedPasscode;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::Adoption;
+use otp_core::store::error::StoreError;
 use otp_core::store::files::open::FileStore;
 use otp_core::store::note::{Note, Unsaid};
 use otp_core::store::update;
@@ -29,7 +30,7 @@ impl Passcode {
         now: UnixTime,
         would_adopt: impl Fn(&str) -> Result<Adoption, CoreError>,
     ) -> Result<Self, CoreError> {
-        if store.read(account)?.is_none_or(|record| record.good_passcode(now).is_none()) {
+        if !is_good(store, account, now)? {
             return Ok(Self::None);
         }
         match would_adopt(account.name.as_str())?.passcode {
@@ -57,8 +58,8 @@ impl Passcode {
 }
 
 /// Whether a user has one in the record of this host.
-pub(super) fn is_good(store: &FileStore, account: &Account, now: UnixTime) -> bool {
-    store.read(account).ok().flatten().is_some_and(|record| record.good_passcode(now).is_some())
+pub(super) fn is_good(store: &FileStore, account: &Account, now: UnixTime) -> Result<bool, StoreError> {
+    Ok(store.read(account)?.is_some_and(|record| record.good_passcode(now).is_some()))
 }
 
 /// Where it is not good any more.

@@ -72,10 +72,10 @@ fn what_is_left_requires_a_second_factor_and_is_in_nobodys_way() {
     assert_eq!(scene.order(DESK, "bob", UserOrder::Reset {}), Ok(json!({"changed": true})));
     assert_eq!(asked(&scene, DESK, "alice", "bob"), renamed("done"));
     assert_eq!((outline("bob"), outline("alice")), ((json!(1), Value::Null), (json!(0), json!("required"))));
-    // One that requires a second factor of a new name stays: nobody is let in meanwhile.
+    // One that requires a second factor of a new name stays: no user is let in meanwhile.
     assert_eq!(asked(&scene, DESK, "bob", "alice"), renamed("done"));
     assert_eq!((outline("alice"), outline("bob")), ((json!(1), json!("required")), (json!(0), json!("required"))));
-    // One with a passcode is somebody's.
+    // One with a passcode is a user's.
     let passcode = || UserOrder::IssuePasscode { valid: 60, service: None };
     assert!(scene.order(DESK, "bob", passcode()).is_ok());
     assert_eq!(asked(&scene, DESK, "alice", "bob"), renamed("has-record"));
