@@ -13,7 +13,7 @@
 #   make fuzz        FUZZ_SECONDS=600 for each target      make mutants   which change of the code does no test notice?
 #   make bench       what a login costs, beside other modules; BENCH=--help for its options
 #   make pictures    docs/*.svg, drawn anew
-.PHONY: fleet-figures fleet-power-cut fleet-patroni fleet-ansible fleet-compose tpm proof reproducible vm cookbook newcomer check-container soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
+.PHONY: fleet-figures fleet-power-cut fleet-patroni fleet-ansible fleet-compose tpm proof reproducible vm cookbook newcomer check-container soak timing asan asan-inside fuzz-build fuzz mutants bench login-code pictures
 
 # Fuzzing with LLVM's libFuzzer, on stable Rust: to count what was run through takes ordinary flags. AddressSanitizer
 # would not; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
@@ -132,6 +132,13 @@ bench: installing := STRIP=# callgrind tells by the names of functions what a lo
 bench: packages bench-packages all test-programs
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release --package pam-otp-bench --package pam-otp-tests
 	$(call installed,"$(release)/login-bench" $(BENCH))
+
+# The functions that a login runs, which the module has side by side: pam_otp/link/login.ld. To be made again when the test of it
+# says so.
+login-code: installing := STRIP=# callgrind tells the functions by their names
+login-code: packages bench-packages all test-programs
+	$(CARGO) build $(CARGOFLAGS) $(remap) --release --package pam-otp-bench --package pam-otp-tests
+	$(call installed,"$(release)/login-bench" --login-code pam_otp/link/login.ld)
 
 # What the README shows, drawn from a run of the real programs.
 pictures: packages all test-programs

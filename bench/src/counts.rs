@@ -1,7 +1,7 @@
 //! Costs that do not vary between runs: system calls, flushes, page faults, memory, instructions.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     process::{Command, Stdio},
@@ -9,7 +9,7 @@ use std::{
 
 use pam_otp_tests::machine;
 
-use crate::callgrind::Profile;
+use crate::callgrind::{self, Profile};
 use crate::entrant::{Entrant, Who};
 use crate::login::{numbers, process};
 
@@ -80,11 +80,22 @@ fn trace(entrant: &Entrant, logins: usize, dir: &Path) -> BTreeMap<String, u64> 
 }
 
 fn instructions(entrant: &Entrant, logins: usize, dir: &Path) -> Profile {
+    Profile::read(&callgrind(entrant, logins, dir, "yes"))
+}
+
+/// The functions of our module that one login of a new process runs, by the names of their symbols.
+pub(crate) fn functions(entrant: &Entrant) -> BTreeSet<String> {
+    let dir = tempfile::tempdir().unwrap();
+    callgrind::run_in_module(&callgrind(entrant, 1, dir.path(), "no"))
+}
+
+fn callgrind(entrant: &Entrant, logins: usize, dir: &Path, demangled: &str) -> String {
     let file = dir.join("callgrind");
     let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--tool=callgrind", "--quiet"]).arg(format!("--callgrind-out-file={}", file.display()));
+    valgrind.args(["--tool=callgrind", "--quiet"]).arg(format!("--demangle={demangled}"));
+    valgrind.arg(format!("--callgrind-out-file={}", file.display()));
     said(entrant, valgrind, logins, "logins");
-    Profile::read(&fs::read_to_string(file).unwrap())
+    fs::read_to_string(file).unwrap()
 }
 
 /// Runs logins in one process under a tool. Each must be let in.

@@ -71,7 +71,7 @@ pub(crate) fn find(order: &Order, progress: &Progress) -> Findings {
     Findings { disk: disk.kind, rows, growth, throughput, same_user, counts, stages, fleet }
 }
 
-fn furnished(medium: Medium) -> Place {
+pub(crate) fn furnished(medium: Medium) -> Place {
     let place = Place::on(medium);
     entrant::furnish(&place);
     place

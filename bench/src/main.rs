@@ -26,6 +26,7 @@ mod place;
 mod plot;
 mod progress;
 mod rounds;
+mod side_by_side;
 mod stages;
 mod targets;
 mod together;
@@ -58,6 +59,9 @@ fn main() -> ExitCode {
 }
 
 fn bench(order: &Order) {
+    if let Some(file) = &order.login_code {
+        return side_by_side::write(file);
+    }
     let progress = Progress::default();
     let found = findings::find(order, &progress);
     let (page, picture) = (order.output.join("performance.md"), order.output.join("performance.svg"));
