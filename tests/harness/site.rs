@@ -20,7 +20,7 @@ pub const HELPER: &str = match option_env!("PAM_OTP_HELPER") {
 };
 
 /// The key of the bytes 0 to 31, with its id.
-const SEAL_KEY: &[u8; 52] = b"pam_otp keys 1 s\x27\x6a\x29\xfe\
+pub const SEAL_KEY: &[u8; 52] = b"pam_otp keys 1 s\x27\x6a\x29\xfe\
     \x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\
     \x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f";
 

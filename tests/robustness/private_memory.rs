@@ -1,7 +1,15 @@
-//! The helper's memory: no other process of the user reads it, it leaves no core file, and what is secret does not stay in it.
+//! Memory: what is secret does not stay in that of a helper or of a login's host. No other process of the user reads a helper's, and
+//! it leaves no core file.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
-use pam_otp_tests::{app::App, outcome::Dialogue, site::HELPER, users::TestUser};
+use pam_otp_tests::{
+    app::App,
+    conversation::Talk,
+    desk::Desk,
+    outcome::Dialogue,
+    site::{HELPER, SEAL_KEY},
+    users::TestUser,
+};
 use serde_json::{Value, json};
 use std::{
     fs::{self, File},
@@ -61,6 +69,41 @@ fn what_was_typed_and_what_was_shown_does_not_stay_in_the_helper() {
     }
     assert_eq!(times(app.secret.as_bytes(), &held), 0, "the key is left");
     assert_eq!(times(format!("\"{code}\"").as_bytes(), &held), 0, "what was typed is left");
+}
+
+/// A seed in the letters of Base32 as bytes.
+fn seed(letters: &str) -> Vec<u8> {
+    let value = |letter: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(letter).unwrap();
+    let bits = letters.chars().map(value).flat_map(|value| (0..5).rev().map(move |bit| value >> bit & 1));
+    let bits: Vec<usize> = bits.collect();
+    bits.as_chunks::<8>()
+        .0
+        .iter()
+        .map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit == 1)))
+        .collect()
+}
+
+#[test]
+fn what_a_login_opens_does_not_stay_in_its_host() {
+    let desk = Desk::new("");
+    let (seed, key) = (seed(&desk.phone.app.secret), SEAL_KEY.last_chunk::<32>().unwrap());
+    for is_sealed in [false, true] {
+        if is_sealed {
+            desk.site.seal(&desk.user.name);
+        }
+        let code = desk.next();
+        let mut host = Talk::new(&desk.service, &desk.user.name).calls("authenticate,authenticate").start();
+        host.prompt();
+        host.answer(&code);
+        host.prompt(); // of the second login: the module has nothing of the first one any more
+        let held = memory(host.pid());
+        assert!(held.len() > 100_000);
+        assert_eq!(times(&seed, &held), 0, "the seed is left; sealed: {is_sealed}");
+        assert_eq!(times(desk.phone.app.secret.as_bytes(), &held), 0, "its letters are left; sealed: {is_sealed}");
+        assert_eq!(times(key, &held), 0, "the key of seeds is left; sealed: {is_sealed}");
+        host.hang_up();
+        host.finish();
+    }
 }
 
 #[test]
