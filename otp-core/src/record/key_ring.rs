@@ -124,7 +124,9 @@ mod tests {
     #[test]
     fn the_first_key_seals_and_each_one_opens() {
         let [first, second] = [1, 2].map(|byte| SealKey::new(&[byte; 32]));
-        let ring = Ring::of_bytes(&bytes(&[1, 2], false)).unwrap();
+        let both = bytes(&[1, 2], false);
+        let ring = Ring::of_bytes(&both).unwrap();
+        assert_eq!((ring.bytes(), ring.ids().collect()), (both.as_slice(), vec![first.id(), second.id()]));
         let (id, key) = ring.present(1000).unwrap().unwrap();
         assert_eq!((id, key.expose()), (first.id(), first.of_user(1000).expose()));
         assert_eq!(ring.key(1000, second.id()).unwrap().expose(), second.of_user(1000).expose());
@@ -144,6 +146,14 @@ mod tests {
         assert_eq!(of_user.present(1000).unwrap().unwrap().0, SealKey::new(&[1; 32]).id());
         assert_eq!(of_user.key(1001, second).unwrap_err(), Shut::NoKey);
         assert!(!answer.windows(32).any(|part| part == [1; 32] || part == [2; 32]));
+    }
+
+    #[test]
+    fn a_ring_has_room_for_28_keys_and_takes_no_more() {
+        let many: Vec<u8> = (1..=30).collect();
+        let full = bytes(&many, false);
+        assert_eq!((full.len(), full.capacity()), (16 + 28 * 36, LARGEST));
+        assert_eq!(Ring::of_bytes(&full).unwrap().ids().count(), 28);
     }
 
     #[test]

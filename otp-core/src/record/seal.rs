@@ -32,6 +32,9 @@ const BLOCK: usize = 64;
 /// The most bytes that are sealed at once: eight seeds of 64 bytes, each after the id of its device and its length.
 const MOST: usize = 528;
 
+/// The most bytes that what is sealed is bound to: 24, and a name.
+const MOST_BOUND: usize = 280;
+
 /// Input of HChaCha20 beside the user id: a key of one purpose is none of another.
 const OF_USER: &[u8; 12] = b"pam_otp seal";
 
@@ -242,6 +245,9 @@ impl Sealed {
     }
 }
 
+/// The value of what is no digit.
+const NO_DIGIT: u8 = 0xff;
+
 /// Reads lower-case hexadecimal; false if it is not. Not in constant time, which takes three times as long: none of it is secret.
 fn decoded(digits: &[[u8; 2]], bytes: &mut [u8]) -> bool {
     let mut wrong = 0;
@@ -250,22 +256,22 @@ fn decoded(digits: &[[u8; 2]], bytes: &mut [u8]) -> bool {
         wrong |= high | low;
         *byte = high.wrapping_shl(4) | (low & 15);
     }
-    wrong < 16
+    wrong != NO_DIGIT
 }
 
-/// The value of a digit; 16 or more if it is none.
+/// The value of a digit.
 fn value(digit: u8) -> u8 {
     // A look-up is a third of the comparisons, for some 160 digits of a login.
     #[expect(clippy::as_conversions, clippy::indexing_slicing, reason = "the compiler computes it, and would say so")]
     static VALUES: [u8; 256] = {
-        let (mut values, digits, mut place) = ([0xff; 256], b"0123456789abcdef", 0);
+        let (mut values, digits, mut place) = ([NO_DIGIT; 256], b"0123456789abcdef", 0);
         while place < digits.len() {
             values[digits[place] as usize] = place as u8;
             place += 1;
         }
         values
     };
-    VALUES.get(usize::from(digit)).copied().unwrap_or(0xff)
+    VALUES.get(usize::from(digit)).copied().unwrap_or(NO_DIGIT)
 }
 
 /// One use of XChaCha20-Poly1305, block by block: the first block of the key stream is the key of the tag. The crate of the
@@ -308,7 +314,7 @@ impl Cipher {
             Part::Spare => 4,
         };
         let name = owner.user.as_bytes();
-        let mut bound = [0; 24 + 256];
+        let mut bound = [0; MOST_BOUND];
         let [a, b, c, d] = owner.uid.to_le_bytes();
         // A name has at most 255 bytes, so that its length is one.
         let [length, ..] = name.len().to_le_bytes();
@@ -487,6 +493,10 @@ mod tests {
             text.to_uppercase(),
             text.replace(":2", "2"),
             text.strip_suffix('c').unwrap().to_owned(),
+            text.replace(":27", ":g7"),
+            text.replace(":27", ":2g"),
+            text.replace("cc", "gc"),
+            text.replace("cc", "cg"),
             format!("{text} "),
             format!("v1:276a29fe:{}", "00".repeat(MOST + NONCE + TAG + 1)),
         ] {
@@ -504,8 +514,25 @@ mod tests {
     }
 
     #[test]
-    fn a_key_never_prints_itself() {
+    fn an_id_is_read_as_it_was_written() {
+        let id = keys().0;
+        assert_eq!(KeyId::parse(&id.to_string()), Some(id));
+        assert_eq!(KeyId::parse("276a29fg"), None);
+    }
+
+    #[test]
+    fn a_rehearsal_takes_as_long_as_a_seed_and_opens_with_no_key() {
+        let (id, key) = keys();
+        let rehearsed = Sealed::rehearsed(id).unwrap();
+        assert_eq!((rehearsed.key, rehearsed.bytes.len()), (id, sealed().bytes.len()));
+        assert!(rehearsed.open(&key, ALICE, SEEDS).is_none());
+    }
+
+    #[test]
+    fn neither_key_nor_seed_ever_prints_itself() {
         assert_eq!(format!("{:?}", keys().1), "SealKey(..)");
         assert_eq!(format!("{:?}", sealed()), "Sealed(276a29fe)");
+        let open = Seed::Open(Secret::from_hex(&"ab".repeat(20)).unwrap());
+        assert_eq!(format!("{open:?} {:?}", Seed::Shut), "Secret(..) Shut");
     }
 }

@@ -179,6 +179,19 @@ fn every_record_is_read_as_it_was_written() {
 }
 
 #[test]
+fn a_record_goes_to_another_machine_as_two_texts() {
+    let mut dice = Dice(3);
+    for round in 0..100 {
+        let credentials = dice.credentials();
+        let state = dice.state(&credentials);
+        let record = Record::new(credentials, state).unwrap();
+        let (text, state) = record.texts().unwrap();
+        let back = Record::of_texts(text.as_bytes(), &state, ReadContext::ANYONE).unwrap();
+        assert_eq!((back.credentials.encode(), &back.state), (text, &record.state), "round {round}");
+    }
+}
+
+#[test]
 fn a_file_with_a_changed_byte_is_an_error_or_encodes_to_what_it_means() {
     let mut dice = Dice(2);
     let text = record(vec![phone(1), phone(2)]).credentials.encode();
