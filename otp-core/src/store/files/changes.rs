@@ -104,10 +104,7 @@ fn write(mut file: File, text: &str) -> io::Result<()> {
 
 fn put(path: &Path, text: &str) -> io::Result<()> {
     let incoming = path.with_extension("new");
-    match std::fs::remove_file(&incoming) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    let _ = std::fs::remove_file(&incoming); // what is still there is an error of the next line
     write(File::options().write(true).create_new(true).mode(0o600).open(&incoming)?, text)?;
     std::fs::rename(&incoming, path)
 }

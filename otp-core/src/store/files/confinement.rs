@@ -64,11 +64,11 @@ fn mounts(file: &str) -> Vec<u8> {
 pub(crate) fn denial() -> Denial {
     let helper = Path::new(paths::HELPER);
     let file = fs::metadata(helper).ok();
-    let is_set_group_id = file.as_ref().is_some_and(|file| file.mode() & 0o2010 == 0o2010 && file.gid() != 0);
+    let is_installed = file.as_ref().is_some_and(|file| takes_its_group(file.mode(), file.gid()));
     let has_group = file.is_some_and(|file| file.gid() == getegid().as_raw());
     if geteuid().is_root() {
         Denial::Root
-    } else if !is_set_group_id {
+    } else if !is_installed {
         Denial::Installation
     } else if has_group {
         Denial::Other
@@ -79,6 +79,11 @@ pub(crate) fn denial() -> Denial {
     } else {
         Denial::Other
     }
+}
+
+/// Whether a program with this mode and group runs with its group, and that is none of root's.
+fn takes_its_group(mode: u32, gid: u32) -> bool {
+    mode & 0o2010 == 0o2010 && gid != 0
 }
 
 /// Whether a helper that this process starts runs without its group: the sandbox of the service sees to that.
@@ -166,6 +171,27 @@ mod tests {
 23 22 0:21 / /proc rw,nosuid - proc proc rw
 24 22 8:2 / /var rw,relatime shared:2 - ext4 /dev/sda2 rw
 ";
+
+    #[test]
+    fn a_helper_is_installed_with_its_group() {
+        assert!(takes_its_group(0o102755, 990));
+        for (mode, gid) in [(0o102755, 0), (0o100755, 990), (0o102745, 990), (0o104755, 990)] {
+            assert!(!takes_its_group(mode, gid), "{mode:o} {gid}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_mounts_is_read_up_to_its_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mounts");
+        let path = file.to_str().unwrap();
+        assert!(mounts(path).is_empty());
+        for length in [0, 3, 5000, MOST_MOUNTS, MOST_MOUNTS + 5000] {
+            let text: Vec<u8> = (0..=250).cycle().take(length).collect();
+            fs::write(&file, &text).unwrap();
+            assert!(mounts(path) == text.get(..MOST_MOUNTS).unwrap_or(&text), "{length}");
+        }
+    }
 
     fn seen(own: &str) -> Sight {
         compared("/var/lib/pam_otp", own, FIRST)

@@ -93,6 +93,14 @@ fn what_another_user_put_there_says_nothing_and_root_replaces_it() {
 }
 
 #[test]
+fn what_root_put_there_stays_and_no_one_is_entered() {
+    let home = Home::empty();
+    fs::create_dir(home.path(".uid-1000")).unwrap();
+    assert!(matches!(home.store.enter(&alice()), Err(StoreError::Busy)));
+    assert!(home.path(".uid-1000").is_dir() && !home.path(".uid-1000-by-root").exists());
+}
+
+#[test]
 fn what_cannot_be_read_is_an_error_and_never_an_empty_list() {
     let home = Home::enrolled();
     let index = home.path(".uid-1000");
