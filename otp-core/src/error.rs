@@ -93,7 +93,7 @@ impl CoreError {
             Self::Helper(HelperError::Io(error)) => {
                 matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
             }
-            Self::Helper(HelperError::Reports { .. }) => confinement::keeps_helper_from_its_group(),
+            Self::Helper(HelperError::Reports { .. }) => confinement::denial().is_of_sandbox(),
             Self::Config(_)
             | Self::Store(_)
             | Self::Names { .. }

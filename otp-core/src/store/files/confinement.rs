@@ -63,32 +63,46 @@ fn mounts(file: &str) -> Vec<u8> {
 /// Why this process was denied.
 pub(crate) fn denial() -> Denial {
     let helper = Path::new(paths::HELPER);
-    let file = fs::metadata(helper).ok();
-    let is_installed = file.as_ref().is_some_and(|file| takes_its_group(file.mode(), file.gid()));
-    let has_group = file.is_some_and(|file| file.gid() == getegid().as_raw());
-    if geteuid().is_root() {
-        Denial::Root
-    } else if !is_installed {
-        Denial::Installation
-    } else if has_group {
-        Denial::Other
-    } else if get_no_new_privs() == Ok(true) {
-        Denial::NoNewPrivileges
-    } else if statvfs(helper).is_ok_and(|system| system.flags().contains(FsFlags::ST_NOSUID)) {
-        Denial::Nosuid
-    } else {
-        Denial::Other
+    Process {
+        is_root: geteuid().is_root(),
+        gid: getegid().as_raw(),
+        helper: fs::metadata(helper).ok().map(|file| (file.mode(), file.gid())),
+        gains_no_privileges: get_no_new_privs().unwrap_or(false),
+        is_nosuid: statvfs(helper).is_ok_and(|system| system.flags().contains(FsFlags::ST_NOSUID)),
+    }
+    .denial()
+}
+
+impl Denial {
+    /// Whether a helper that this process starts runs without its group: the sandbox of the service sees to that.
+    pub(crate) fn is_of_sandbox(self) -> bool {
+        matches!(self, Self::NoNewPrivileges | Self::Nosuid)
     }
 }
 
-/// Whether a program with this mode and group runs with its group, and that is none of root's.
-fn takes_its_group(mode: u32, gid: u32) -> bool {
-    mode & 0o2010 == 0o2010 && gid != 0
+/// What decides about a program's group.
+#[derive(Clone, Copy)]
+struct Process {
+    is_root: bool,
+    gid: u32,
+    /// Mode and group of the helper's file.
+    helper: Option<(u32, u32)>,
+    gains_no_privileges: bool,
+    is_nosuid: bool,
 }
 
-/// Whether a helper that this process starts runs without its group: the sandbox of the service sees to that.
-pub(crate) fn keeps_helper_from_its_group() -> bool {
-    matches!(denial(), Denial::NoNewPrivileges | Denial::Nosuid)
+impl Process {
+    fn denial(self) -> Denial {
+        let group = self.helper.filter(|(mode, gid)| mode & 0o2010 == 0o2010 && *gid != 0).map(|(_, gid)| gid);
+        match group {
+            _ if self.is_root => Denial::Root,
+            None => Denial::Installation,
+            Some(group) if group == self.gid => Denial::Other,
+            Some(_) if self.gains_no_privileges => Denial::NoNewPrivileges,
+            Some(_) if self.is_nosuid => Denial::Nosuid,
+            Some(_) => Denial::Other,
+        }
+    }
 }
 
 /// A path in the mounts of two processes, both as in proc_pid_mountinfo(5).
@@ -119,18 +133,13 @@ impl<'a> Mount<'a> {
     fn of(path: &str, mounts: &'a str) -> Option<Self> {
         let mut here: Option<Self> = None;
         loop {
-            let mut next: Option<Self> = None;
-            for mount in mounts.split('\n').filter_map(Self::parse) {
-                let is_in = here.map_or(mount.point == "/", |here| mount.parent == here.id && mount.id != here.id);
-                let is_nearer = next.is_none_or(|next| mount.point.len() < next.point.len());
-                if is_in && is_nearer && below(path, mount.point).is_some() {
-                    next = Some(mount);
-                }
+            let is_in =
+                |mount: &Self| here.map_or(mount.point == "/", |here| mount.parent == here.id && mount.id != here.id);
+            let inner = mounts.split('\n').filter_map(Self::parse).filter(is_in);
+            match inner.filter(|mount| below(path, mount.point).is_some()).min_by_key(|mount| mount.point.len()) {
+                Some(next) => here = Some(next),
+                None => return here,
             }
-            if next.is_none() {
-                return here;
-            }
-            here = next;
         }
     }
 
@@ -145,7 +154,7 @@ impl<'a> Mount<'a> {
 
     /// Whether two mounts show the same folder as this path.
     fn shows_as(self, other: Self, path: &str) -> bool {
-        let (outer, inner) = if self.point.len() < other.point.len() { (self, other) } else { (other, self) };
+        let (outer, inner) = if other.point.starts_with(self.point) { (self, other) } else { (other, self) };
         let between = path.get(bare(outer.point).len()..bare(inner.point).len());
         self.device == other.device && between.is_some() && bare(inner.root).strip_prefix(bare(outer.root)) == between
     }
@@ -173,10 +182,23 @@ mod tests {
 ";
 
     #[test]
-    fn a_helper_is_installed_with_its_group() {
-        assert!(takes_its_group(0o102755, 990));
-        for (mode, gid) in [(0o102755, 0), (0o100755, 990), (0o102745, 990), (0o104755, 990)] {
-            assert!(!takes_its_group(mode, gid), "{mode:o} {gid}");
+    fn a_denial_is_of_the_sandbox_where_the_helper_is_well() {
+        let helper = Some((0o102_755, 990));
+        let none = Process { is_root: false, gid: 100, helper, gains_no_privileges: false, is_nosuid: false };
+        let sandboxed = Process { gains_no_privileges: true, is_nosuid: true, ..none };
+        for (process, denial) in [
+            (none, Denial::Other),
+            (sandboxed, Denial::NoNewPrivileges),
+            (Process { is_nosuid: true, ..none }, Denial::Nosuid),
+            (Process { gid: 990, ..sandboxed }, Denial::Other),
+            (Process { is_root: true, ..sandboxed }, Denial::Root),
+            (Process { helper: None, ..sandboxed }, Denial::Installation),
+            (Process { helper: Some((0o102_755, 0)), ..sandboxed }, Denial::Installation),
+            (Process { helper: Some((0o100_755, 990)), ..sandboxed }, Denial::Installation),
+            (Process { helper: Some((0o102_745, 990)), ..sandboxed }, Denial::Installation),
+        ] {
+            assert_eq!(process.denial(), denial);
+            assert_eq!(denial.is_of_sandbox(), [Denial::NoNewPrivileges, Denial::Nosuid].contains(&denial));
         }
     }
 
@@ -202,6 +224,7 @@ mod tests {
         assert_eq!(seen(FIRST), Sight::Same);
         // ProtectSystem=strict
         let strict = FIRST.replace("rw,relatime", "ro,relatime");
+        let strict_root = strict.clone();
         assert_eq!(seen(&strict), Sight::ReadOnlyHere);
         // and ReadWritePaths=
         let opened = strict + "90 24 8:2 /lib/pam_otp /var/lib/pam_otp rw,relatime - ext4 /dev/sda2 rw\n";
@@ -220,6 +243,10 @@ mod tests {
         // BindPaths=/srv/other:/var/lib/pam_otp
         let other = FIRST.to_owned() + "93 24 8:2 /srv/other /var/lib/pam_otp rw - ext4 /dev/sda2 rw\n";
         assert_eq!(seen(&other), Sight::OtherHere);
+        // What one of them alone has mounted there, and a path in no other mount than the first.
+        let bound = FIRST.to_owned() + "90 24 8:2 /lib/pam_otp /var/lib/pam_otp rw - ext4 /dev/sda2 rw\n";
+        assert_eq!((seen(&bound), compared("/var/lib/pam_otp", FIRST, &bound)), (Sight::Same, Sight::Same));
+        assert_eq!(compared("/etc/pam_otp", &strict_root, FIRST), Sight::ReadOnlyHere);
         for unreadable in ["", "nonsense\n", "1 2 3\n"] {
             assert_eq!(seen(unreadable), Sight::Same);
         }

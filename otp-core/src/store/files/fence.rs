@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{RenameFlags, renameat2};
-use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::record::credentials::Credentials;
 use crate::record::id::EnrollmentId;
@@ -155,8 +155,9 @@ impl FileStore {
         match unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir) {
             // A folder replaces no file.
             Ok(()) | Err(Errno::ENOENT | Errno::EISDIR) => Ok(()),
-            // It is not this user's. Root gives new credentials to their user before it looks whether its file is in place.
-            Err(Errno::EPERM) if !geteuid().is_root() => Ok(()),
+            // It is not this user's: root gives new credentials to their user before it looks whether its file is in place. Root
+            // meets it for a file alone that cannot be renamed either.
+            Err(Errno::EPERM) => Ok(()),
             Err(error) => Err(self.failed("remove", name, error)),
         }
     }

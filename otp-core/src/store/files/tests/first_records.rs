@@ -103,3 +103,18 @@ fn two_accounts_of_one_number_are_both_in_the_index() {
     assert!(home.store.not_entered().unwrap().is_empty());
     assert_eq!(home.store.others_of(&two[0]).unwrap(), [two[1].clone()]);
 }
+
+#[test]
+fn a_state_that_a_killed_process_left_is_used_again_whoever_made_it() {
+    for owner in [0, 1000] {
+        let home = Home::empty();
+        let left = home.path(&home.temporary()[3]);
+        fs::write(&left, "half").unwrap();
+        fs::set_permissions(&left, Permissions::from_mode(0o600)).unwrap();
+        chown(&left, Some(owner), Some(GROUP)).unwrap();
+        let inode = fs::metadata(&left).unwrap().ino();
+        home.enroll(&alice());
+        assert_eq!(fs::metadata(home.path("alice.state")).unwrap().ino(), inode, "{owner}");
+        assert_eq!(home.login(&right()).unwrap(), by_phone());
+    }
+}
