@@ -70,3 +70,26 @@ pub(super) fn random() -> io::Result<String> {
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(base16ct::lower::encode_string(&bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_name_says_whose_it_is_and_is_never_the_same() {
+        let names = Names::of_stem("alice".into());
+        let [one, two] = [names.new_aside(), names.new_aside()].map(Result::unwrap);
+        assert!(one != two && names.is_aside(&one) && names.is_aside(&two));
+        let digits = one.strip_prefix("alice.aside-").unwrap();
+        for other in [
+            format!("bob.aside-{digits}"),
+            format!("alice.new-{digits}"),
+            format!("alice.aside-{digits}0"),
+            format!("alice.aside-g{}", digits.get(1..).unwrap()),
+        ] {
+            assert!(!names.is_aside(&other), "{other}");
+        }
+        let [one, two] = [Names::other("alice.new-7"), Names::other("alice.new-7")].map(Result::unwrap);
+        assert!(one != two && one.starts_with("alice.new-7-") && one.len() == "alice.new-7-".len() + 32, "{one}");
+    }
+}

@@ -111,10 +111,7 @@ impl FileStore {
 
         let failed = |error| StoreError::System { action: "write", path: beside.to_owned(), error };
         let incoming = beside.with_extension("new");
-        match std::fs::remove_file(&incoming) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-            _ => Ok(()),
-        }?;
+        let _ = std::fs::remove_file(&incoming); // what is still there is an error of the next line
         std::os::unix::fs::symlink(id.text(), &incoming).map_err(failed)?;
         std::fs::rename(&incoming, beside).map_err(failed)?;
         let folder = beside.parent().unwrap_or(Path::new("/"));

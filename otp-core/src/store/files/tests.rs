@@ -385,3 +385,20 @@ fn a_user_can_enroll_again_after_a_removal() {
     .unwrap();
     assert_eq!(home.login(&right()).unwrap(), by_phone());
 }
+
+#[test]
+fn a_state_whose_credentials_were_lost_is_found() {
+    let home = Home::enrolled();
+    let alone = || home.store.states_alone().unwrap();
+    home.enroll(&named("bob", 1001));
+    home.store.create("carol.state", &named("carol", 1002), &BLANK).unwrap(); // an enrollment that was cut off
+    assert!(alone().is_empty());
+    fs::remove_file(home.path("alice.toml")).unwrap();
+    assert_eq!(alone(), ["alice"]);
+    // Credentials that are about to get their name are not lost.
+    for incoming in &home.temporary()[..2] {
+        fs::write(home.path(incoming), "").unwrap();
+        assert!(alone().is_empty());
+        fs::remove_file(home.path(incoming)).unwrap();
+    }
+}

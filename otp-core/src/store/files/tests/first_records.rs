@@ -93,6 +93,16 @@ fn a_process_that_fenced_it_off_is_not_overtaken() {
 }
 
 #[test]
+fn what_cannot_be_put_in_force_leaves_no_seed_behind() {
+    let home = Home::empty();
+    let records = home.store.first_records().unwrap();
+    let written = [alice(), named("bob", 1001)].map(|user| write(&records, &user).unwrap());
+    fs::create_dir(home.path("alice.toml")).unwrap();
+    assert_eq!(put(&records, &written), [false, true]);
+    assert_eq!(home.names(), ["alice.state", "alice.toml", "bob.state", "bob.toml"]);
+}
+
+#[test]
 fn two_accounts_of_one_number_are_both_in_the_index() {
     let home = Home::empty();
     let records = home.store.first_records().unwrap();

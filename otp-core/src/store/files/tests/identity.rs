@@ -58,6 +58,11 @@ fn a_missing_id_or_another_one_is_an_error() {
     fs::remove_file(&known.beside).unwrap();
     assert_eq!(known.error(), "BESIDE is missing");
     assert!(matches!(known.home.store.identity(&known.beside), Identity::New));
+    let below_a_file = known.home.path("alice.toml").join("store-id");
+    assert!(
+        matches!(known.home.store.identity(&below_a_file), Identity::Unknown(None, _)),
+        "it is not known to be missing"
+    );
 
     let known = Known::new();
     fs::remove_file(&known.beside).unwrap();

@@ -109,6 +109,7 @@ fn as_alice_try_bobs_record() {
     assert!(store.replace(&bob, Some(forged()), &record(vec![phone(1)]), &NOTE).is_err());
     assert!(store.remove(&bob, forged(), &NOTE).is_err());
     assert!(store.purge(&bob).is_err());
+    assert!(store.first_records().is_none());
     assert_eq!(denied(store.stems(|| ()).unwrap_err()), "cannot list .: Permission denied");
 }
 
