@@ -53,7 +53,7 @@ impl Store for Files<'_> {
     }
 
     fn load_for(&self, account: &Account, needed: Needed) -> Result<Option<Loaded<Held>>, StoreError> {
-        self.store()?.load_after(account, self.seen.get().filter(|seen| seen.is_of(account)), needed)
+        self.store()?.load_after(account, self.seen.get(), needed)
     }
 
     fn read(&self, account: &Account) -> Result<Option<Record>, StoreError> {

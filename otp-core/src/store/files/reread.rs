@@ -15,12 +15,11 @@ use crate::record::credentials_toml::ReadContext;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::FileStore;
-use crate::value::user::{Account, UserName};
+use crate::value::user::Account;
 
 /// The credentials as they were before the question, and their open file.
 pub struct Seen {
     pub outline: Outline,
-    user: UserName,
     file: File,
     size: u64,
     /// Device, inode and number of links.
@@ -40,7 +39,7 @@ impl FileStore {
             .read_credentials(&file, metadata.len(), &name, |bytes| Outline::decode(bytes, ReadContext::of(account)))?;
         let identity = [metadata.dev(), metadata.ino(), metadata.nlink()];
         let rights = [metadata.mode(), metadata.uid()];
-        Ok(Some(Seen { outline, user: account.name.clone(), file, size: metadata.len(), identity, rights }))
+        Ok(Some(Seen { outline, file, size: metadata.len(), identity, rights }))
     }
 
     /// The credentials as they are now, read from the open file if it has not changed.
@@ -61,12 +60,7 @@ impl FileStore {
 }
 
 impl Seen {
-    /// Whether these are credentials of this user.
-    pub(super) fn is_of(&self, account: &Account) -> bool {
-        self.user == account.name
-    }
-
-    /// Whether the file is the one that was trusted before the question, unchanged since then.
+    /// Whether a file is the one that was trusted before the question, unchanged since then.
     fn is(&self, now: &FileStat) -> bool {
         let identity = [number(now.st_dev), number(now.st_ino), number(now.st_nlink)];
         identity == self.identity.map(Some)

@@ -402,3 +402,21 @@ fn a_state_whose_credentials_were_lost_is_found() {
         fs::remove_file(home.path(incoming)).unwrap();
     }
 }
+
+#[test]
+fn a_store_knows_its_group_and_can_wait_for_less_long() {
+    let home = Home::empty();
+    assert_eq!(home.store.group().unwrap(), GROUP);
+    assert!((2..home.store.tries / 3).contains(&FileStore::open(home.directory.path()).unwrap().impatient().tries));
+}
+
+#[test]
+fn a_lock_is_released_also_where_a_process_has_inherited_the_file() {
+    let home = Home::enrolled();
+    let hold = home.load().hold;
+    let _inherited = hold.state.try_clone().unwrap();
+    let other = File::open(home.path("alice.state")).unwrap();
+    assert!(other.try_lock().is_err());
+    drop(hold);
+    other.try_lock().unwrap();
+}

@@ -1,6 +1,7 @@
 //! Credentials that change between the two reads of a login.
 
 use super::*;
+use crate::record::credentials::Needed;
 use crate::record::state::Progress;
 use crate::store::files::on_demand::Files;
 
@@ -105,4 +106,25 @@ fn a_refusal_after_a_first_read_is_rehearsed_too() {
     assert!(!home.path(REHEARSAL).exists());
     assert_eq!(login_after(&seen, &right()).unwrap(), REPLAYED);
     assert!(home.path(REHEARSAL).exists());
+}
+
+#[test]
+fn a_look_at_one_user_says_nothing_of_another() {
+    let home = Home::enrolled();
+    let bob = named("bob", 1001);
+    home.enroll(&bob);
+    let seen = home.see();
+    let Loaded { record, hold } = seen.load_for(&bob, Needed::All).unwrap().unwrap();
+    assert_eq!(record.credentials.user, bob.name);
+    drop(hold);
+    assert!(seen.purge(&bob, &NOTE).unwrap() && !seen.purge(&bob, &NOTE).unwrap());
+    assert!(seen.load_for(&bob, Needed::All).unwrap().is_none());
+    assert_eq!(login_after(&seen, &right()).unwrap(), by_phone());
+}
+
+#[test]
+fn files_that_cannot_be_opened_are_not_ready() {
+    let files = Files::new(|| FileStore::open(Path::new("/nowhere")));
+    assert!(files.ready().is_err());
+    Home::enrolled().see().ready().unwrap();
 }

@@ -5,6 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::*;
+use crate::record::seal::Shut;
+use crate::store::files::seal_keys::KeySource;
 
 /// Runs one of the ignored tests below in a new process whose working directory is the state directory.
 fn run(test: &str, home: &Home, uid: u32, gid: u32) {
@@ -110,6 +112,9 @@ fn as_alice_try_bobs_record() {
     assert!(store.remove(&bob, forged(), &NOTE).is_err());
     assert!(store.purge(&bob).is_err());
     assert!(store.first_records().is_none());
+    // The keys of seeds are asked for, whatever is there.
+    let keys = KeySource { file: None, config: "pam_otp.toml".into(), ask: Some(|| Err(Shut::NoAgent)) };
+    assert_eq!(keys.ring().err(), Some(Shut::NoAgent));
     assert_eq!(denied(store.stems(|| ()).unwrap_err()), "cannot list .: Permission denied");
 }
 

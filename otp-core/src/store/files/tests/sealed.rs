@@ -1,5 +1,7 @@
 //! Records whose seeds are sealed.
 
+use std::os::unix::fs::symlink;
+
 use super::*;
 use crate::codes::passcode::LONGEST;
 use crate::codes::recovery::RecoverySet;
@@ -104,11 +106,21 @@ fn nothing_that_can_be_guessed_is_in_the_file_and_all_of_it_works() {
 #[test]
 fn without_the_key_codes_are_refused_and_recovery_codes_are_not() {
     let sealing = Sealing::enrolled(&[1]);
-    let unusable: [(&dyn Fn(), Shut); 5] = [
+    let (keys, other) = (sealing.file(), sealing.folder.path().join("other"));
+    let unusable: [(&dyn Fn(), Shut); 8] = [
         (&|| fs::remove_file(sealing.file()).unwrap(), Shut::NoKey),
         (&|| fs::write(sealing.file(), "").unwrap(), Shut::NoKey),
         (&|| fs::set_permissions(sealing.file(), Permissions::from_mode(0o440)).unwrap(), Shut::NoKey),
         (&|| chown(sealing.file(), Some(1000), None).unwrap(), Shut::NoKey),
+        (&|| fs::hard_link(&keys, &other).unwrap(), Shut::NoKey),
+        (&|| fs::rename(&keys, &other).and_then(|()| symlink(&other, &keys)).unwrap(), Shut::NoKey),
+        (
+            &|| {
+                fs::remove_file(&keys).unwrap();
+                nix::unistd::mkfifo(&keys, Mode::S_IRUSR).unwrap();
+            },
+            Shut::NoKey,
+        ),
         (&|| sealing.keys(&[2], false), Shut::OtherKey),
     ];
     for (round, (spoil, why)) in (0u8..).zip(unusable) {
@@ -124,6 +136,30 @@ fn without_the_key_codes_are_refused_and_recovery_codes_are_not() {
     }
     sealing.keys(&[2, 1], false);
     assert!(sealing.accepts(&right()), "nothing was lost");
+}
+
+#[test]
+fn administration_reads_a_record_open_or_not_at_all() {
+    let sealing = Sealing::enrolled(&[1]);
+    let store = &sealing.home.store;
+    assert!(store.read(&alice()).unwrap().unwrap().credentials.devices[0].secret.open().is_none());
+    let open = store.read_open(&alice()).unwrap().unwrap();
+    assert!(open.credentials.devices[0].secret.is(phone(1).secret.open().unwrap()));
+    assert!(store.read_open(&named("bob", 1001)).unwrap().is_none());
+    assert_eq!(*store.keys_of(1000).unwrap(), *store.ring().unwrap().bytes_for(1000).unwrap());
+    fs::remove_file(sealing.file()).unwrap();
+    assert!(matches!(
+        store.read_open(&alice()),
+        Err(StoreError::Record { error: RecordError::Sealed(Shut::NoKey), .. })
+    ));
+    assert_eq!(store.keys_of(1000).unwrap_err(), Shut::NoKey);
+}
+
+#[test]
+fn root_reads_the_keys_itself() {
+    let sealing = Sealing::enrolled(&[1]);
+    let asked = KeySource { ask: Some(|| Err(Shut::NoAgent)), ..source(sealing.folder.path()) };
+    assert_eq!(asked.ring().unwrap().ids().count(), 1);
 }
 
 #[test]
