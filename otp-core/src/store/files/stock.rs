@@ -82,7 +82,7 @@ impl FileStore {
 }
 
 fn folder_flags() -> OFlag {
-    OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
+    OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
 }
 
 fn name_of(serial: &Serial) -> String {
@@ -242,6 +242,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::codes::hotp_totp::{Algorithm, Digits};
     use crate::record::credentials::Device;
     use crate::testing::fixtures::{phone, token};
     use crate::value::secret::Secret;
@@ -287,6 +288,17 @@ mod tests {
             ..spare("A1")
         };
         assert_eq!(stock.put(&other).unwrap(), Put::Taken);
+        let device = || spare("A1").device;
+        for other in [
+            Device { secret: Secret::from_hex(&"ab".repeat(20)).unwrap().into(), ..device() },
+            Device { algorithm: Algorithm::Sha256, ..device() },
+            Device { digits: Digits::SEVEN, ..device() },
+            Device { kind: phone(1).kind, ..device() },
+        ] {
+            assert_eq!(stock.put(&Spare { device: other, ..spare("A1") }).unwrap(), Put::Taken);
+        }
+        assert_eq!(stock.of_file("A1.toml").unwrap().unwrap().device.serial, Some(serial("A1")));
+        assert!(stock.of_file("B2.toml").unwrap().is_none());
         let expected = ["%2E.%2F..%2FB.toml", "%2Ex.toml", "A1.toml", "A1%25.toml", "a%20b.toml", "stock.toml"];
         assert_eq!(stock.names().unwrap(), expected);
         let mode = folder.path().join("stock/A1.toml").metadata().unwrap().mode();
@@ -321,8 +333,10 @@ mod tests {
         let path = folder.path().join("stock");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o750)).unwrap();
         assert!(store.stock().err().unwrap().to_string().contains("has mode 0750 and must have 0700"));
-        std::fs::remove_dir(&path).unwrap();
-        std::os::unix::fs::symlink("/tmp", &path).unwrap();
+        let other = folder.path().join("other");
+        std::fs::rename(&path, &other).unwrap();
+        std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
         assert!(store.stock_or_new().is_err());
     }
 

@@ -104,6 +104,20 @@ fn nothing_that_can_be_guessed_is_in_the_file_and_all_of_it_works() {
 }
 
 #[test]
+fn no_nonce_is_used_twice() {
+    let sealing = Sealing::enrolled(&[1]);
+    let mut nonces = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let text = sealing.text();
+        for sealed in text.split("\nsealed = \"v1:").skip(1) {
+            assert!(nonces.insert(sealed.split(':').nth(1).unwrap().get(..48).unwrap().to_owned()), "{text}");
+        }
+        sealing.rewritten(2).unwrap();
+    }
+    assert_eq!(nonces.len(), 9);
+}
+
+#[test]
 fn without_the_key_codes_are_refused_and_recovery_codes_are_not() {
     let sealing = Sealing::enrolled(&[1]);
     let (keys, other) = (sealing.file(), sealing.folder.path().join("other"));
@@ -267,6 +281,8 @@ fn a_token_in_stock_is_sealed_too() {
     let path = sealing.home.path("stock/A1.toml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("\nsealed = ") && !text.contains("secret"));
+    assert_eq!(stock.sealed_under("A1.toml").unwrap(), Some(SealKey::new(&[1; 32]).id()));
+    assert_eq!(stock.sealed_under("A2.toml").unwrap(), None);
     assert!(stock.get(&serial).unwrap().unwrap().has_seed(token(1).secret.open().unwrap()));
     assert_eq!(stock.put(&spare("A1")).unwrap(), crate::store::files::stock::Put::Already);
     sealing.keys(&[2], false);
