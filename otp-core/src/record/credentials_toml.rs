@@ -580,6 +580,23 @@ mod tests {
     }
 
     #[test]
+    fn a_text_has_one_spelling() {
+        for (text, plain) in [
+            (r#""al ice~""#, Some("al ice~")),
+            (r#""\\""#, Some(r"\")),
+            (r#""\\\\""#, Some(r"\\")),
+            (r#""\"""#, Some("\"")),
+            ("\"\"\"", None),
+            (r#""\""#, None),
+            (r#""a"b""#, None),
+            (r#""\u0041""#, None),
+            (r#""\n""#, None),
+        ] {
+            assert_eq!(unquoted(text).as_deref(), plain, "{text}");
+        }
+    }
+
+    #[test]
     fn decoding_undoes_encoding() {
         for credentials in [
             full(),
