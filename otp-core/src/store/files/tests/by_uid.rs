@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::store::files::seal_keys::KeySource;
 
 /// Alice after `usermod -l`.
 fn renamed() -> Account {
@@ -90,6 +91,25 @@ fn what_another_user_put_there_says_nothing_and_root_replaces_it() {
         assert_eq!(home.store.replace(&alice(), Some(hold), &re_enrolled(&record, 2), &NOTE).unwrap(), Swap::Done);
         assert_eq!(others(&home, &renamed()), ["alice"]);
     }
+}
+
+#[test]
+fn an_enrollment_that_fails_leaves_no_entry_and_a_change_that_fails_leaves_it() {
+    let (home, folder) = (Home::empty(), tempfile::tempdir().unwrap());
+    let source =
+        KeySource { file: Some(folder.path().join("keys")), config: folder.path().join("pam_otp.toml"), ask: None };
+    let home = Home { store: FileStore::open(home.directory.path()).unwrap().with_keys(source), ..home };
+    // Seeds are to be sealed, and there is no key.
+    let keeper = folder.path().join("seal");
+    fs::create_dir(&keeper).unwrap();
+    assert!(home.store.replace(&alice(), None, &record(vec![phone(1)]), &NOTE).is_err());
+    assert!(!home.path(".uid-1000").exists());
+    fs::remove_dir(&keeper).unwrap();
+    home.enroll(&alice());
+    fs::create_dir(&keeper).unwrap();
+    let Loaded { record, hold } = home.load();
+    assert!(home.store.replace(&alice(), Some(hold), &re_enrolled(&record, 2), &NOTE).is_err());
+    assert_eq!(others(&home, &renamed()), ["alice"]);
 }
 
 #[test]

@@ -226,7 +226,8 @@ fn a_file_that_names_a_file_which_is_gone_is_no_fresh_start() {
     fence(&home);
     let aside = home.names().into_iter().find(|name| name.contains(".aside-")).unwrap();
     fs::remove_file(home.path(&aside)).unwrap();
-    assert!(home.login(&right()).is_err());
+    let error = home.login(&right()).unwrap_err().to_string();
+    assert!(error.ends_with("neither slot holds a state of this enrollment"), "{error}");
     assert_eq!(home.names(), BOTH);
 }
 

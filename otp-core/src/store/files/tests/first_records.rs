@@ -122,9 +122,10 @@ fn a_state_that_a_killed_process_left_is_used_again_whoever_made_it() {
         fs::write(&left, "half").unwrap();
         fs::set_permissions(&left, Permissions::from_mode(0o600)).unwrap();
         chown(&left, Some(owner), Some(GROUP)).unwrap();
-        let inode = fs::metadata(&left).unwrap().ino();
+        let open = File::open(&left).unwrap(); // no other file has its number meanwhile
         home.enroll(&alice());
-        assert_eq!(fs::metadata(home.path("alice.state")).unwrap().ino(), inode, "{owner}");
+        let [state, left] = [fs::metadata(home.path("alice.state")), open.metadata()].map(|found| found.unwrap().ino());
+        assert_eq!(state, left, "{owner}");
         assert_eq!(home.login(&right()).unwrap(), by_phone());
     }
 }

@@ -262,6 +262,14 @@ fn purging_removes_nothing_of_an_enrollment_that_began_meanwhile() {
 }
 
 #[test]
+fn purging_takes_the_state_that_is_in_place_after_it_has_waited() {
+    let home = Home::enrolled();
+    let purge = || home.store.purge(&alice()).unwrap();
+    assert!(while_waiting(&home, purge, |_| super::fence::fence(&home)));
+    assert!(home.names().is_empty(), "{:?}", home.names());
+}
+
+#[test]
 fn the_state_is_removed_last_since_its_lock_guards_the_rest() {
     let removals: [fn(&Home); 2] = [
         |home| assert!(home.store.purge(&alice()).unwrap()),
