@@ -159,6 +159,7 @@ const HOUSE: [(&str, &[&str]); 9] = [
             "counts",
             "fleet",
             "findings",
+            "side_by_side",
             "plot",
             "targets",
             "page",
