@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+#[expect(clippy::disallowed_methods, reason = "cargo tells a build script by the environment what it builds")]
 fn main() {
     // Beside the compiler's own search path, `link` comes first: see the file in it.
     println!("cargo::rerun-if-changed=link/libgcc_s.so");
