@@ -128,17 +128,12 @@ mutants: packages
 
 # What a login costs, beside Debian's other modules; the result is docs/performance.md.
 BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db
-bench: installing := STRIP=# callgrind tells by the names of functions what a login does
-bench: packages bench-packages all test-programs
+# login-code: the functions that a login runs, which the module has side by side; to be made again when the test of it says so.
+bench login-code: installing := STRIP=# callgrind tells by the names of functions what a login does
+login-code: override BENCH := login-code pam_otp/link/login.ld
+bench login-code: packages bench-packages all test-programs
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release --package pam-otp-bench --package pam-otp-tests
 	$(call installed,"$(release)/login-bench" $(BENCH))
-
-# The functions that a login runs, which the module has side by side: pam_otp/link/login.ld. To be made again when the test of it
-# says so.
-login-code: installing := STRIP=# callgrind tells the functions by their names
-login-code: packages bench-packages all test-programs
-	$(CARGO) build $(CARGOFLAGS) $(remap) --release --package pam-otp-bench --package pam-otp-tests
-	$(call installed,"$(release)/login-bench" --login-code pam_otp/link/login.ld)
 
 # What the README shows, drawn from a run of the real programs.
 pictures: packages all test-programs

@@ -38,10 +38,11 @@ use progress::Progress;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).peekable();
-    // A process of a run, started by this program itself.
-    let part = arguments
-        .next_if(|word| ["logins", "logins-forked", "logins-together", "memory", "work"].contains(&word.as_str()));
+    // A process of a run, started by this program itself; or the linker script, in place of a run.
+    let parts = ["logins", "logins-forked", "logins-together", "memory", "work", "login-code"];
+    let part = arguments.next_if(|word| parts.contains(&word.as_str()));
     let done = match part.as_deref() {
+        Some("login-code") => side_by_side::write(arguments),
         Some("memory") => login::memory(arguments),
         Some("logins-forked") => login::logins_forked(arguments),
         Some("work") => together::work(arguments),
@@ -59,9 +60,6 @@ fn main() -> ExitCode {
 }
 
 fn bench(order: &Order) {
-    if let Some(file) = &order.login_code {
-        return side_by_side::write(file);
-    }
     let progress = Progress::default();
     let found = findings::find(order, &progress);
     let (page, picture) = (order.output.join("performance.md"), order.output.join("performance.svg"));

@@ -4,11 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 pub(crate) const USAGE: &str = "\
 usage: login-bench [OPTION]…                   (as root, within tests/machine; `make bench` does that)
+       login-bench login-code FILE             (the same; `make login-code`: the linker script of what a login runs)
   --seconds N        how long each scenario plays (20)
   --users N,N,…      how many are enrolled, in rising order (1,1000,100000)
   --fleet N          so many as well on the disk (1000000), imported, and the administrator's commands there
-  --output DIR       where performance.md and performance.svg go (docs)
-  --login-code FILE  measure nothing, and write the linker script of what a login runs";
+  --output DIR       where performance.md and performance.svg go (docs)";
 
 /// An order for measurements.
 #[derive(Debug)]
@@ -18,8 +18,6 @@ pub(crate) struct Order {
     /// Users of a fleet, if one was ordered.
     pub(crate) fleet: Option<u32>,
     pub(crate) output: PathBuf,
-    /// The linker script to be written instead.
-    pub(crate) login_code: Option<PathBuf>,
     /// The words of the command line, for the page.
     pub(crate) words: String,
 }
@@ -32,7 +30,6 @@ impl Order {
             users: vec![1, 1000, 100_000],
             fleet: None,
             output: "docs".into(),
-            login_code: None,
             words: words.join(" "),
         };
         let mut words = words.into_iter();
@@ -45,7 +42,6 @@ impl Order {
                 }
                 "--fleet" => order.fleet = Some(words.next()?.parse().ok()?),
                 "--output" => order.output = words.next()?.into(),
-                "--login-code" => order.login_code = Some(words.next()?.into()),
                 _ => return None,
             }
         }

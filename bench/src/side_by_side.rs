@@ -27,8 +27,9 @@ const END: &str = "    *(.text .text.*)
 INSERT AFTER .fini;
 ";
 
-/// Writes the script from one login, with the configuration in its usual place.
-pub(crate) fn write(file: &Path) {
+/// Writes the script from one login, with the configuration in its usual place. Takes the name of the file; `None` without one.
+pub(crate) fn write(mut arguments: impl Iterator<Item = String>) -> Option<()> {
+    let file = arguments.next()?;
     let (place, user) = (findings::furnished(Medium::Memory), TestUser::new("bench"));
     let entrant = Entrant::new(Who::Ours, &place, &user.name, Factor::Time).before("auth required pam_otp.so");
     fs::copy(enroll::config(&place), paths::CONFIG).unwrap();
@@ -36,6 +37,7 @@ pub(crate) fn write(file: &Path) {
     let functions = counts::functions(&entrant);
     assert!(functions.len() > 100, "the module has its symbols, and the login ran it: {functions:?}");
     fs::write(file, script(&functions)).unwrap();
+    Some(())
 }
 
 fn script(functions: &BTreeSet<String>) -> String {

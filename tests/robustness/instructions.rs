@@ -31,18 +31,17 @@ const MOST_PAGES: usize = 47;
 
 /// Instructions of so many logins in one process, right answers and all.
 fn instructions(service: &Service, user: &str, answers: &[String]) -> u64 {
-    counted(service, user, answers, "/dev/null")
+    counted(service, user, answers, &["--callgrind-out-file=/dev/null"])
 }
 
-/// The same, with the details in a file.
-fn counted(service: &Service, user: &str, answers: &[String], details: &str) -> u64 {
+/// The same, with options of callgrind: where the details go, and which.
+fn counted(service: &Service, user: &str, answers: &[String], options: &[&str]) -> u64 {
     let logins = answers.len();
     let talk = Talk::new(service, user).option("--repeat", &logins.to_string());
     let host = talk.command();
     let mut valgrind = Command::new("valgrind");
     // The sum goes to standard error.
-    valgrind.args(["--tool=callgrind", "--dump-instr=yes", "--compress-strings=no", "--compress-pos=no"]);
-    valgrind.arg(format!("--callgrind-out-file={details}"));
+    valgrind.arg("--tool=callgrind").args(options);
     valgrind.arg(host.get_program()).args(host.get_args());
     // The C library reads /etc/passwd line by line: the users of all other tests would count too.
     let few = FewUsers::new(&[user]);
@@ -97,7 +96,9 @@ fn nor_does_a_login_in_a_new_process() {
 #[test]
 fn what_a_login_runs_stands_side_by_side() {
     let (desk, details) = (Desk::new(""), tempfile::NamedTempFile::new().unwrap());
-    counted(&desk.service, &desk.user.name, &[desk.phone.code(0)], details.path().to_str().unwrap());
+    let file = format!("--callgrind-out-file={}", details.path().display());
+    let options = ["--dump-instr=yes", "--compress-strings=no", "--compress-pos=no", &file];
+    counted(&desk.service, &desk.user.name, &[desk.phone.code(0)], &options);
     let pages = pages_of_module(&fs::read_to_string(details.path()).unwrap());
     let (first, last) = (pages.first().unwrap(), pages.last().unwrap());
     let beside = last - first + 1;

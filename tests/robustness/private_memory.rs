@@ -40,12 +40,13 @@ fn times(what: &[u8], memory: &[u8]) -> usize {
     memory.windows(what.len()).filter(|window| *window == what).count()
 }
 
-/// A recovery code as ten bytes.
-fn raw(code: &str) -> Vec<u8> {
+/// A seed or a recovery code, in letters of Base32, as bytes.
+fn raw(letters: &str) -> Vec<u8> {
     let value = |letter: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(letter).unwrap();
-    let values = code.chars().filter(|letter| *letter != '-').map(value);
-    let number = values.fold(0u128, |number, value| (number << 5) | u128::try_from(value).unwrap());
-    number.to_be_bytes()[6..].to_vec()
+    let values = letters.chars().filter(|letter| *letter != '-').map(value);
+    let bits: Vec<usize> = values.flat_map(|value| (0..5).rev().map(move |bit| value >> bit & 1)).collect();
+    let byte = |bits: &[usize; 8]| u8::try_from(bits.iter().fold(0, |byte, bit| byte << 1 | bit)).unwrap();
+    bits.as_chunks().0.iter().map(byte).collect()
 }
 
 #[test]
@@ -71,22 +72,10 @@ fn what_was_typed_and_what_was_shown_does_not_stay_in_the_helper() {
     assert_eq!(times(format!("\"{code}\"").as_bytes(), &held), 0, "what was typed is left");
 }
 
-/// A seed in the letters of Base32 as bytes.
-fn seed(letters: &str) -> Vec<u8> {
-    let value = |letter: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(letter).unwrap();
-    let bits = letters.chars().map(value).flat_map(|value| (0..5).rev().map(move |bit| value >> bit & 1));
-    let bits: Vec<usize> = bits.collect();
-    bits.as_chunks::<8>()
-        .0
-        .iter()
-        .map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit == 1)))
-        .collect()
-}
-
 #[test]
 fn what_a_login_opens_does_not_stay_in_its_host() {
     let desk = Desk::new("");
-    let (seed, key) = (seed(&desk.phone.app.secret), SEAL_KEY.last_chunk::<32>().unwrap());
+    let (seed, key) = (raw(&desk.phone.app.secret), SEAL_KEY.last_chunk::<32>().unwrap());
     for is_sealed in [false, true] {
         if is_sealed {
             desk.site.seal(&desk.user.name);

@@ -181,6 +181,43 @@ mod tests {
 24 22 8:2 / /var rw,relatime shared:2 - ext4 /dev/sda2 rw
 ";
 
+    fn seen(own: &str) -> Sight {
+        compared("/var/lib/pam_otp", own, FIRST)
+    }
+
+    #[test]
+    fn a_sandbox_is_told_from_a_read_only_disk() {
+        assert_eq!(seen(FIRST), Sight::Same);
+        // ProtectSystem=strict
+        let strict = FIRST.replace("rw,relatime", "ro,relatime");
+        assert_eq!(seen(&strict), Sight::ReadOnlyHere);
+        assert_eq!(compared("/etc/pam_otp", &strict, FIRST), Sight::ReadOnlyHere);
+        // and ReadWritePaths=
+        let own = "90 24 8:2 /lib/pam_otp /var/lib/pam_otp rw,relatime - ext4 /dev/sda2 rw\n";
+        let opened = strict + own;
+        assert_eq!(seen(&opened), Sight::Same);
+        // The disk, for all.
+        let disk = FIRST.replace("/dev/sda2 rw", "/dev/sda2 ro");
+        assert_eq!(compared("/var/lib/pam_otp", &disk, &disk), Sight::Same);
+        // TemporaryFileSystem=/var/lib, and a mount over another
+        let hidden = FIRST.to_owned() + "91 24 0:55 / /var/lib ro - tmpfs tmpfs ro\n";
+        assert_eq!(seen(&hidden), Sight::OtherHere);
+        let back = hidden + "92 91 8:2 /lib /var/lib rw - ext4 /dev/sda2 rw\n";
+        assert_eq!(seen(&back), Sight::Same);
+        let own_disk = FIRST.to_owned() + "25 24 8:3 / /var/lib/pam_otp rw - ext4 /dev/sda3 rw\n";
+        let over_it = own_disk.clone() + "91 24 0:55 / /var/lib ro - tmpfs tmpfs ro\n";
+        assert_eq!(compared("/var/lib/pam_otp", &over_it, &own_disk), Sight::OtherHere);
+        // BindPaths=/srv/other:/var/lib/pam_otp
+        let other = FIRST.to_owned() + "93 24 8:2 /srv/other /var/lib/pam_otp rw - ext4 /dev/sda2 rw\n";
+        assert_eq!(seen(&other), Sight::OtherHere);
+        // What one of them alone has mounted there.
+        let bound = FIRST.to_owned() + own;
+        assert_eq!((seen(&bound), compared("/var/lib/pam_otp", FIRST, &bound)), (Sight::Same, Sight::Same));
+        for unreadable in ["", "nonsense\n", "1 2 3\n"] {
+            assert_eq!(seen(unreadable), Sight::Same);
+        }
+    }
+
     #[test]
     fn a_denial_is_of_the_sandbox_where_the_helper_is_well() {
         let helper = Some((0o102_755, 990));
@@ -212,43 +249,6 @@ mod tests {
             let text: Vec<u8> = (0..=250).cycle().take(length).collect();
             fs::write(&file, &text).unwrap();
             assert!(mounts(path) == text.get(..MOST_MOUNTS).unwrap_or(&text), "{length}");
-        }
-    }
-
-    fn seen(own: &str) -> Sight {
-        compared("/var/lib/pam_otp", own, FIRST)
-    }
-
-    #[test]
-    fn a_sandbox_is_told_from_a_read_only_disk() {
-        assert_eq!(seen(FIRST), Sight::Same);
-        // ProtectSystem=strict
-        let strict = FIRST.replace("rw,relatime", "ro,relatime");
-        let strict_root = strict.clone();
-        assert_eq!(seen(&strict), Sight::ReadOnlyHere);
-        // and ReadWritePaths=
-        let opened = strict + "90 24 8:2 /lib/pam_otp /var/lib/pam_otp rw,relatime - ext4 /dev/sda2 rw\n";
-        assert_eq!(seen(&opened), Sight::Same);
-        // The disk, for all.
-        let disk = FIRST.replace("/dev/sda2 rw", "/dev/sda2 ro");
-        assert_eq!(compared("/var/lib/pam_otp", &disk, &disk), Sight::Same);
-        // TemporaryFileSystem=/var/lib, and a mount over another
-        let hidden = FIRST.to_owned() + "91 24 0:55 / /var/lib ro - tmpfs tmpfs ro\n";
-        assert_eq!(seen(&hidden), Sight::OtherHere);
-        let back = hidden + "92 91 8:2 /lib /var/lib rw - ext4 /dev/sda2 rw\n";
-        assert_eq!(seen(&back), Sight::Same);
-        let own_disk = FIRST.to_owned() + "25 24 8:3 / /var/lib/pam_otp rw - ext4 /dev/sda3 rw\n";
-        let over_it = own_disk.clone() + "91 24 0:55 / /var/lib ro - tmpfs tmpfs ro\n";
-        assert_eq!(compared("/var/lib/pam_otp", &over_it, &own_disk), Sight::OtherHere);
-        // BindPaths=/srv/other:/var/lib/pam_otp
-        let other = FIRST.to_owned() + "93 24 8:2 /srv/other /var/lib/pam_otp rw - ext4 /dev/sda2 rw\n";
-        assert_eq!(seen(&other), Sight::OtherHere);
-        // What one of them alone has mounted there, and a path in no other mount than the first.
-        let bound = FIRST.to_owned() + "90 24 8:2 /lib/pam_otp /var/lib/pam_otp rw - ext4 /dev/sda2 rw\n";
-        assert_eq!((seen(&bound), compared("/var/lib/pam_otp", FIRST, &bound)), (Sight::Same, Sight::Same));
-        assert_eq!(compared("/etc/pam_otp", &strict_root, FIRST), Sight::ReadOnlyHere);
-        for unreadable in ["", "nonsense\n", "1 2 3\n"] {
-            assert_eq!(seen(unreadable), Sight::Same);
         }
     }
 }

@@ -10,8 +10,7 @@
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use nix::fcntl::{OFlag, RenameFlags, openat, renameat, renameat2};
-use nix::sys::stat::Mode;
+use nix::fcntl::{RenameFlags, renameat, renameat2};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{fsync, geteuid, syncfs};
 
@@ -54,7 +53,7 @@ impl FileStore {
         if !geteuid().is_root() {
             return None;
         }
-        let directory = openat(&self.directory, ".", OFlag::O_CLOEXEC, Mode::empty()).map(File::from).ok()?;
+        let directory = self.readable_directory().ok()?;
         let kind = fstatfs(&directory).ok()?.filesystem_type();
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
         one_call_flushes(kind, &release).then_some(FirstRecords { store: self, directory })

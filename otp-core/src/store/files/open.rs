@@ -62,6 +62,11 @@ impl FileStore {
         }
     }
 
+    /// The directory itself, to be flushed or locked. The helper may enter it and not read it.
+    pub(super) fn readable_directory(&self) -> Result<File, Errno> {
+        openat(&self.directory, ".", OFlag::O_CLOEXEC, Mode::empty()).map(File::from)
+    }
+
     /// The group that may make files here: the helper's.
     pub fn group(&self) -> Result<u32, StoreError> {
         let stat = nix::sys::stat::fstat(&self.directory).map_err(|error| self.failed("examine", "", error))?;

@@ -1,6 +1,5 @@
 //! Tokens that no user has: a folder of root in the state directory, with a file for each. No login opens it.
 
-use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -65,7 +64,8 @@ impl FileStore {
     pub fn stock_or_new(&self) -> Result<Stock, StoreError> {
         match mkdirat(&self.directory, FOLDER, Mode::S_IRWXU) {
             Ok(()) => {
-                let folder = openat(&self.directory, FOLDER, folder_flags(), Mode::empty());
+                let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+                let folder = openat(&self.directory, FOLDER, flags, Mode::empty());
                 // Whatever the umask is.
                 let done = folder.and_then(|folder| fchmod(folder, Mode::S_IRWXU));
                 done.map_err(|error| self.failed("create", FOLDER, error))?;
@@ -79,10 +79,6 @@ impl FileStore {
         stock.sweep();
         Ok(stock)
     }
-}
-
-fn folder_flags() -> OFlag {
-    OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
 }
 
 fn name_of(serial: &Serial) -> String {
@@ -168,8 +164,7 @@ impl Stock {
 
     /// Waits until no other process gives out or removes a token.
     pub fn lock(&self) -> Result<LockedStock<'_>, StoreError> {
-        let folder = openat(&self.0.directory, ".", folder_flags(), Mode::empty()).map(File::from);
-        let folder = folder.map_err(|error| self.0.failed("open", "", error))?;
+        let folder = self.0.readable_directory().map_err(|error| self.0.failed("open", "", error))?;
         if !self.0.wait_for_lock(&folder, "")? {
             return Err(StoreError::Busy);
         }
@@ -239,6 +234,7 @@ impl LockedStock<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

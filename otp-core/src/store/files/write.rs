@@ -106,7 +106,7 @@ impl FileStore {
     /// Makes a rename or removal durable. The helper may enter the directory but not read it, so it flushes the file
     /// instead. On the journalling file systems of Linux that flushes the directory's change too.
     pub(super) fn settle(&self, name: &str, file: Option<&File>) -> Result<(), StoreError> {
-        match (openat(&self.directory, ".", OFlag::O_CLOEXEC, Mode::empty()).map(File::from), file) {
+        match (self.readable_directory(), file) {
             (Ok(directory), _) => directory.sync_all().map_err(|error| self.unflushed("", error)),
             (Err(Errno::EACCES), Some(file)) => file.sync_all().map_err(|error| self.unflushed(name, error)),
             (Err(error), _) => Err(self.unflushed("", error.into())),

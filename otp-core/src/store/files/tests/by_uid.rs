@@ -3,7 +3,6 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::store::files::seal_keys::KeySource;
 
 /// Alice after `usermod -l`.
 fn renamed() -> Account {
@@ -96,9 +95,8 @@ fn what_another_user_put_there_says_nothing_and_root_replaces_it() {
 #[test]
 fn an_enrollment_that_fails_leaves_no_entry_and_a_change_that_fails_leaves_it() {
     let (home, folder) = (Home::empty(), tempfile::tempdir().unwrap());
-    let source =
-        KeySource { file: Some(folder.path().join("keys")), config: folder.path().join("pam_otp.toml"), ask: None };
-    let home = Home { store: FileStore::open(home.directory.path()).unwrap().with_keys(source), ..home };
+    let keys = super::sealed::source(folder.path());
+    let home = Home { store: FileStore::open(home.directory.path()).unwrap().with_keys(keys), ..home };
     // Seeds are to be sealed, and there is no key.
     let keeper = folder.path().join("seal");
     fs::create_dir(&keeper).unwrap();

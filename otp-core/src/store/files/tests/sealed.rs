@@ -12,7 +12,7 @@ use crate::store::error::StoreError;
 use crate::store::files::seal_keys::KeySource;
 use crate::testing::fixtures::{issued_until, passcode, token};
 
-fn source(folder: &Path) -> KeySource {
+pub(super) fn source(folder: &Path) -> KeySource {
     KeySource { file: Some(folder.join("keys")), config: folder.join("pam_otp.toml"), ask: None }
 }
 
