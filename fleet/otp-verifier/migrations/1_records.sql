@@ -102,18 +102,43 @@ CREATE INDEX audit_wrong_of_host ON otp.audit (host, name COLLATE "C") WHERE ans
 CREATE INDEX audit_refused_of_user ON otp.audit (name, at) WHERE answer LIKE 'refused %';
 CREATE INDEX audit_wrong_of_user ON otp.audit (name, at) WHERE answer LIKE '%refused wrong%';
 
--- Who reads the audit sees where people are; the verifiers learn this much of it: users for whom a host has sent wrong codes, of a scope if one is given, …
+-- What was under another name before.
+CREATE INDEX audit_renamed ON otp.audit (name, at) WHERE event LIKE 'renamed %';
+
+-- Who reads the audit sees where people are; the verifiers learn this much of it: users for whom a host has sent wrong codes, under the
+-- name of now or one before, of a scope if one is given, …
 CREATE FUNCTION otp.tried_by(who text, after text, within text) RETURNS SETOF text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
-    SELECT DISTINCT name COLLATE "C" FROM otp.audit WHERE host = who AND answer LIKE '%refused wrong%' AND name COLLATE "C" > after
-        AND (within IS NULL OR EXISTS (SELECT FROM otp.scope_user s WHERE s.scope = within AND s.name = audit.name))
-    ORDER BY 1 LIMIT 100
+    WITH RECURSIVE tried_before AS (
+        SELECT r.name FROM otp.audit r WHERE r.event LIKE 'renamed from %' AND EXISTS (SELECT FROM otp.audit a
+            WHERE a.host = who AND a.name COLLATE "C" = substr(r.event, length('renamed from ') + 1) AND a.answer LIKE '%refused wrong%')
+        UNION
+        SELECT r.name FROM tried_before b JOIN otp.audit r ON r.event LIKE 'renamed from %' AND r.event = 'renamed from ' || b.name
+    ), tried AS (
+        (SELECT DISTINCT name COLLATE "C" AS name FROM otp.audit
+            WHERE host = who AND answer LIKE '%refused wrong%' AND name COLLATE "C" > after
+            AND (within IS NULL OR EXISTS (SELECT FROM otp.scope_user s WHERE s.scope = within AND s.name = audit.name))
+            ORDER BY 1 LIMIT 100)
+        UNION
+        SELECT name COLLATE "C" FROM tried_before b WHERE name COLLATE "C" > after
+            AND (within IS NULL OR EXISTS (SELECT FROM otp.scope_user s WHERE s.scope = within AND s.name = b.name))
+    )
+    SELECT name FROM tried ORDER BY name COLLATE "C" LIMIT 100
 $body$;
--- … and how many of the last wrong codes for a user that host has sent. A code that was asked about again is one.
+-- … and how many of the last wrong codes for a user that host has sent. A code that was asked about again is one. What came before a record
+-- had its name counts under the name that it had; what came before the name was given away is of the record that was given.
 CREATE FUNCTION otp.wrong_codes_of(who text, whose text, last bigint) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
-    SELECT count(*) FILTER (WHERE host = who) FROM (SELECT host, min(at) AS first FROM (SELECT host, request, at FROM otp.audit
-            WHERE name = whose AND answer LIKE '%refused wrong%' ORDER BY at DESC LIMIT 10000) told
+    WITH RECURSIVE named AS (
+        SELECT whose AS name, 'infinity'::timestamptz AS until
+        UNION ALL
+        SELECT CASE WHEN turn.event LIKE 'renamed from %' THEN substr(turn.event, length('renamed from ') + 1) END, turn.at
+        FROM named n CROSS JOIN LATERAL (SELECT a.event, a.at FROM otp.audit a
+            WHERE a.name = n.name AND a.at < n.until AND a.event LIKE 'renamed %' ORDER BY a.at DESC LIMIT 1) turn
+    ), held AS (SELECT name, until, lead(until, 1, '-infinity') OVER (ORDER BY until DESC) AS since FROM named)
+    SELECT count(*) FILTER (WHERE host = who) FROM (SELECT host, min(at) AS first FROM (SELECT a.host, a.request, a.at
+            FROM held h JOIN otp.audit a ON a.name = h.name AND a.at >= h.since AND a.at < h.until
+            WHERE a.answer LIKE '%refused wrong%' ORDER BY a.at DESC LIMIT 10000) told
         GROUP BY host, coalesce(request, convert_to(at::text, 'UTF8'))
         ORDER BY first DESC LIMIT least(greatest(last, 0), 10000)) wrong
 $body$;

@@ -137,6 +137,7 @@ const DEPART: &str = writes!(
 );
 /// The record goes to another name, in place of one that was loaded there, if any; something else stays under the present one; and there
 /// is a line of the audit for both. What was asked before is not asked again, and what began before is not put in force under the old name.
+/// Of the two lines of the audit, the one of the new name has the earlier time: `otp.wrong_codes_of` goes back from it.
 const RENAME: &str = writes!(
     concat!(
         "INSERT INTO otp.record AS r (name, version, state, sealed) SELECT $12, $13::bigint, $14::text, $15::bytea FROM \
@@ -146,8 +147,8 @@ const RENAME: &str = writes!(
          host = NULL, event = NULL, answer = NULL, answered = NULL WHERE r.version = $16::bigint RETURNING 1), \
          remains AS (UPDATE otp.record SET version = version + 1, state = $10, sealed = $11, request = NULL, host = NULL, event = NULL, \
          answer = NULL, answered = NULL FROM written WHERE name = $1 AND version = $9 RETURNING 1), \
-         came AS (INSERT INTO otp.audit (name, host, caller_uid, service, rhost, event) \
-         SELECT $12, $2, $3::bigint, $4::text, $5::text, 'renamed from ' || $1 FROM written), ",
+         came AS (INSERT INTO otp.audit (at, name, host, caller_uid, service, rhost, event) \
+         SELECT statement_timestamp(), $12, $2, $3::bigint, $4::text, $5::text, 'renamed from ' || $1 FROM written), ",
         reset!(from "written")
     ),
     noted from "written"

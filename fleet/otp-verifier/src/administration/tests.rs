@@ -261,6 +261,37 @@ fn the_locks_of_one_host_are_those_that_would_not_be_without_its_wrong_codes() {
 }
 
 #[test]
+fn wrong_codes_go_with_a_record_to_its_next_name() {
+    let scene = Scene::new().with("one");
+    scene.session.add_host(&scene.fleet.keys(), "web2", &[9; 32], &[Right::Login], None).unwrap();
+    let most = usize::try_from(scene.fleet.settings.limits.lock_after).unwrap();
+    let rename = |from: &str, to: &str| {
+        let answer = scene.ask(DESK, Administration::Rename { from: from.into(), to: to.into() });
+        assert_eq!(answer, Ok(json!({"renamed": "done"})), "{from} {to}");
+    };
+    scene.wrong("web2", "one", most - 1);
+    rename("one", "two");
+    scene.wrong("web2", "two", 1);
+    assert_eq!(scene.listed(DESK, Some("web2")), ["two"]);
+    assert_eq!(scene.listed(SMALL, Some("web2")), [""; 0]);
+    rename("two", "alice");
+    for key in [DESK, SMALL] {
+        assert_eq!(scene.listed(key, Some("web2")), ["alice"]);
+    }
+    rename("alice", "one");
+    assert_eq!(scene.listed(DESK, Some("web2")), ["one"]);
+    assert_eq!(scene.order(DESK, "one", UserOrder::Unlock {}), Ok(json!({"changed": true})));
+    scene.wrong("web1", "one", most);
+    assert_eq!((scene.listed(DESK, Some("web2")), scene.listed(DESK, Some("web1"))), (vec![], vec!["one".to_owned()]));
+    // The next record under a name has nothing of the one that was given away. Its own wrong codes are of before it came to the fleet.
+    scene.sql("DELETE FROM otp.record WHERE name = 'two'");
+    let scene = scene.with("two");
+    scene.wrong("web1", "two", most);
+    scene.sql("DELETE FROM otp.audit WHERE name = 'two' AND host = 'web1'");
+    assert_eq!(scene.listed(DESK, Some("web2")), [""; 0]);
+}
+
+#[test]
 fn a_list_tells_no_name_outside_the_scope_also_not_to_go_on_after() {
     let names = ["adam", "alice", "bob", "carl", "zoe"];
     let scene = names.into_iter().fold(Scene::new(), Scene::with);
