@@ -49,27 +49,36 @@ fn arrive(
     let arrived = change(&host.store(&asking), &asking.account, &note, |here| {
         let arrival = arrival(here);
         let (change, outcome) = arrival.into_record(&asking.account, here, enrollment);
-        (act(change), Arrived { outcome, passcode: arrival.passcode(here) })
+        let adoption = adoption(&outcome, arrival.passcode(here));
+        (act(change), Arrived { outcome, adoption })
     });
-    let Arrived { outcome, passcode } = arrived.map_err(|error| unanswered(host.fleet, &error))?;
-    let outcome = match outcome {
+    let Arrived { adoption, .. } = arrived.map_err(|error| unanswered(host.fleet, &error))?;
+    body(&AdoptAnswer { id: question.id, outcome: adoption })
+}
+
+fn adoption(outcome: &Outcome, passcode: Option<ArrivedPasscode>) -> Adoption {
+    match outcome {
         Outcome::Imported | Outcome::Replaced | Outcome::Added => Adoption { record: Adopted::Taken, passcode },
         Outcome::CaughtUp | Outcome::Already => Adoption { record: Adopted::Joined, passcode },
         // It stays where it is, with its passcode.
         Outcome::HasOthers | Outcome::TooMany | Outcome::Unfit => Adoption { record: Adopted::Other, passcode: None },
-    };
-    body(&AdoptAnswer { id: question.id, outcome })
+    }
 }
 
-/// What became of a record and of its passcode. The audit has the former.
+/// What became of a record, and what the host is told.
 struct Arrived {
     outcome: Outcome,
-    passcode: Option<ArrivedPasscode>,
+    adoption: Adoption,
 }
 
 impl Answer for Arrived {
     fn words(&self) -> Cow<'static, str> {
-        self.outcome.words()
+        let passcode = match self.adoption.passcode {
+            None => return self.outcome.words(),
+            Some(ArrivedPasscode::Taken) => "taken",
+            Some(ArrivedPasscode::Void) => "void",
+        };
+        format!("{} passcode {passcode}", self.outcome.words()).into()
     }
 }
 

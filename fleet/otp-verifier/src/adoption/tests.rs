@@ -86,6 +86,14 @@ fn the_passcode_of_the_fleet_stays_and_so_do_other_devices() {
     let scene = scene.with("carl");
     assert_eq!(push(&scene, &record_of("carl", vec![], 2)), joined);
     assert_eq!(good_in_fleet(&scene, "carl"), None);
+    let rows = scene.sql("SELECT concat_ws(' ', name, answer) FROM otp.audit WHERE event = 'adopted' ORDER BY at");
+    let told = [
+        "alice imported passcode taken",
+        "alice unchanged passcode void",
+        "alice unchanged",
+        "carl unchanged passcode void",
+    ];
+    assert_eq!(rows.lines().collect::<Vec<_>>(), told);
 }
 
 #[test]
