@@ -1,6 +1,8 @@
 //! Records of this host go to the fleet. The agent sends them; what the fleet has taken is removed here.
 
-use otp_core::config::Keeper;
+use std::fs::{File, TryLockError};
+
+use otp_core::config::{Keeper, paths};
 use otp_core::decision::arrival::ArrivedPasscode;
 use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::administration::{Answered, Asked};
@@ -18,6 +20,7 @@ use otp_core::value::user::Account;
 use serde::Serialize;
 
 use super::ahead;
+use super::doctor::finding::some;
 use super::fleet_passcode::{self, Passcode};
 use super::list;
 use super::not_done::NotDone;
@@ -54,7 +57,8 @@ pub(super) fn push(
                 .into(),
         });
     }
-    let (accounts, faults) = chosen(site, store, users, output)?;
+    let _alone = if dry_run { None } else { alone()? };
+    let Chosen { accounts, faults, gone } = chosen(site, store, users, output)?;
     let mut failed = faults.len();
     for (user, error) in &faults {
         NotDone { user, error: error.to_string(), hint: error.hint() }.tell(output)?;
@@ -93,38 +97,59 @@ pub(super) fn push(
     // Several on their way at once: until a record is there, no code of its user lets in. A passcode is sent once: those go one after
     // the other, so that no verifier turns one away for being busy with others.
     let now = UnixTime::now();
-    let (alone, together): (Vec<_>, Vec<_>) =
-        accounts.into_iter().partition(|account| fleet_passcode::is_good(store, account, now).unwrap_or(false));
+    let is_sent_once = |account: &Account| !dry_run && fleet_passcode::is_good(store, account, now).unwrap_or(false);
+    let (one_by_one, together): (Vec<_>, Vec<_>) = accounts.into_iter().partition(is_sent_once);
     ahead::each(&together, |accounts, _| accounts.iter().map(give).collect(), &mut tell)?;
-    alone.iter().try_for_each(|account| tell(account, give(account)))?;
+    one_by_one.iter().try_for_each(|account| tell(account, give(account)))?;
+    if !gone.is_empty() {
+        let gone = some(&gone);
+        output.advise(&format!(
+            "Records of accounts that are gone stay here: {gone}. Of an account that was renamed: otp-enroll admin rename OLD NEW, and push again."
+        ))?;
+    }
     if failed == 0 { Ok(()) } else { Err(CliError::NotDone(failed)) }
 }
 
-/// A record that cannot be given, by the stem of its files, and why.
-type Fault = (String, CoreError);
-
-/// The accounts that are named, or all with a record that are the fleet's; and records that cannot be given, with what is wrong.
-fn chosen(
-    site: &Site,
-    store: &FileStore,
-    users: &[String],
-    output: &Output,
-) -> Result<(Vec<Account>, Vec<Fault>), CliError> {
-    if !users.is_empty() {
-        return Ok((super::named(users)?, Vec::new()));
+/// Of two pushes at once, one would send a record whose passcode the other one has with it, and that would be void.
+fn alone() -> Result<Option<File>, CliError> {
+    // A host without this folder has not joined, as the agent will say.
+    let Ok(folder) = File::open(paths::AGENT_STATE) else { return Ok(None) };
+    match folder.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(CliError::Reported {
+            error: "another push runs on this host".into(),
+            hint: "wait for it; what it cannot give, a push after it gives".into(),
+        }),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(folder)),
     }
-    let (mut all, mut faults) = (Vec::new(), Vec::new());
+}
+
+/// Whose records are given.
+#[derive(Default)]
+struct Chosen {
+    accounts: Vec<Account>,
+    /// Records that cannot be given, by the stem of their files, and why.
+    faults: Vec<(String, CoreError)>,
+    /// Those of accounts that are gone.
+    gone: Vec<String>,
+}
+
+/// The accounts that are named, or all with a record that are the fleet's.
+fn chosen(site: &Site, store: &FileStore, users: &[String], output: &Output) -> Result<Chosen, CliError> {
+    let mut chosen = Chosen::default();
+    if !users.is_empty() {
+        return Ok(Chosen { accounts: super::named(users)?, ..chosen });
+    }
     for stem in list::stems(store, output)? {
-        // The records of accounts that are gone stay here.
         match list::read_of(store, &stem) {
             Ok((account, _)) if !site.config.local.iter().any(|name| name == account.name.as_str()) => {
-                all.push(account);
+                chosen.accounts.push(account);
             }
-            Ok(_) | Err(CoreError::NoAccount(_)) => {}
-            Err(error) => faults.push((stem, error)),
+            Ok(_) => {}
+            Err(CoreError::NoAccount(name)) => chosen.gone.push(name),
+            Err(error) => chosen.faults.push((stem, error)),
         }
     }
-    Ok((all, faults))
+    Ok(chosen)
 }
 
 /// What the fleet would do with the record of this host.
