@@ -77,7 +77,8 @@ pub(super) fn push(
                 failed = failed.saturating_add(1);
                 let error = "the fleet has other devices of this user".to_owned();
                 let hint = "decide which ones count: `otp-enroll admin reset USER` removes those of the fleet, `otp-enroll admin fleet discard \
-                            USER` those of this host, both once authority = \"fleet\" is set";
+                            USER` those of this host, both once authority = \"fleet\" is set; a token that comes beside them is imported without \
+                            its user, and given by `otp-enroll admin assign USER SERIAL`";
                 NotDone { user, error, hint }.tell(output)?;
             }
             Ok(Adoption { record, passcode }) => {
