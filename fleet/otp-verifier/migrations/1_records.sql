@@ -148,7 +148,7 @@ RETURNS TABLE (at text, host text, caller_uid bigint, name text, service text, r
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
     SELECT to_char(a.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), a.host, a.caller_uid, a.name, a.service, a.rhost, a.event, a.answer
     FROM otp.audit a WHERE a.at >= since AND (who IS NULL OR a.name = who) AND (whence IS NULL OR a.host = whence)
-    ORDER BY a.at DESC LIMIT least(greatest(most, 0), 10000)
+    ORDER BY a.at DESC LIMIT least(greatest(most, 0), 10001)
 $body$;
 -- … and the last refusals of a user, for the help desk.
 CREATE FUNCTION otp.refusals_of(whose text, most bigint)

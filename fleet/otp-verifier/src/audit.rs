@@ -6,18 +6,29 @@ use crate::command_line::Audit;
 use crate::config::Config;
 use crate::database::audit_lines::Line;
 use crate::error::Error;
-use crate::told::{told, told_json};
+use crate::told::{told, told_json, warned};
 
 pub(crate) fn audit(config: &Config, how: &Audit) -> Result<(), Error> {
     let since = Seconds::parse(&how.since)
         .ok_or_else(|| Error::new(format!("{:?} is no length of time", how.since), "write it like 24h, 30m or 7d"))?;
     let since = UnixTime::now().0.saturating_sub(since.0);
-    let mut lines = config.session()?.0.told(how.user.as_deref(), how.host.as_deref(), since, how.most)?;
+    // One more says that there are more.
+    let asked = how.most.saturating_add(1);
+    let mut lines = config.session()?.0.told(how.user.as_deref(), how.host.as_deref(), since, asked)?;
+    let most = usize::try_from(how.most).unwrap_or(usize::MAX);
+    let more = lines.len() > most;
+    lines.truncate(most);
     lines.reverse();
     if how.json {
-        return told_json(&lines);
+        told_json(&lines)?;
+    } else {
+        lines.iter().try_for_each(|line| told(&text(line)))?;
     }
-    lines.iter().try_for_each(|line| told(&text(line)))
+    if more {
+        warned(&format!("these are the newest {most} of more: say --most, --user or --host, or a shorter --since"))
+    } else {
+        Ok(())
+    }
 }
 
 /// In columns; `-` for what there is not. No terminal is steered by it.

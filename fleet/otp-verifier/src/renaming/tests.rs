@@ -36,7 +36,8 @@ fn a_host_with_the_right_renames_and_both_names_have_a_line_of_the_audit() {
     assert_eq!((devices("alice"), devices("carol"), devices("bob")), (json!(0), json!(1), json!(1)));
     // The answer may have been lost: it is done once.
     assert_eq!(asked(&scene, DESK, "alice", "carol"), renamed("no-record"));
-    let rows = "SELECT concat_ws(' ', name, host, caller_uid, event) FROM otp.audit WHERE event LIKE 'rename%' ORDER BY at";
+    let rows =
+        "SELECT concat_ws(' ', name, host, caller_uid, event) FROM otp.audit WHERE event LIKE 'rename%' ORDER BY at";
     let expected = [
         "alice desk 7 rename-refused",
         "nobody desk 7 rename-refused",
