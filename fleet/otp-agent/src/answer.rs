@@ -166,6 +166,13 @@ fn answer(
     let is_of_fleet = |account: &Account| site.config.is_of_fleet(account.name.as_str());
     // A name that is no account here is none of this host's records either.
     if site.config.authority == Keeper::Fleet && account.as_ref().is_none_or(is_of_fleet) {
+        if permission == Permission::Own && memory.questions.count(asker.uid) > MOST_QUESTIONS {
+            return Err(Unanswered {
+                error: "this user's programs ask the fleet too often".into(),
+                hint: "wait a minute, and look for a program that asks again and again".into(),
+                is_strangers: false,
+            });
+        }
         let answer = question.answer_of_fleet(account.as_ref());
         renew::if_due(&memory.upstream);
         answer
@@ -173,6 +180,9 @@ fn answer(
         question.answer_of_files(account)
     }
 }
+
+/// The questions that a user's own programs may have for a fleet within a minute: each is a row of its audit, wrong code or not.
+const MOST_QUESTIONS: usize = 60;
 
 /// The wrong codes that a user's own programs may send about that user to a fleet, whose verifiers count those of the host as a
 /// whole: no user is to spend what others need.
@@ -373,7 +383,7 @@ impl Question<'_> {
                 let counted = memory.budgets.spend(asker.uid, budget, || {
                     let verdict = verify();
                     // As with locks, a recovery code is none: it cannot be guessed, and a lock does not stop who types it.
-                    let is_wrong = matches!(verdict, Ok(Verdict::Refused(Refusal::Wrong { .. })));
+                    let is_wrong = matches!(verdict, Ok(Verdict::Refused(why)) if why.is_guess());
                     (verdict, is_wrong)
                 });
                 match counted {
@@ -384,7 +394,11 @@ impl Question<'_> {
         };
         let (service, claimed_rhost) = (login.service.as_str(), login.rhost.as_deref());
         let event = Event::Verified { user, by: asker.uid, service, claimed_rhost, verdict: &verdict };
-        if matches!(verdict, Verdict::Accepted(_) | Verdict::Refused(Refusal::Wrong { .. })) {
+        let has_cost = match verdict {
+            Verdict::Accepted(_) => true,
+            Verdict::Refused(why) => why.is_guess(),
+        };
+        if has_cost {
             log(&event);
         } else {
             log_freely(&event, About::Asker(asker.uid), memory);
@@ -413,11 +427,8 @@ fn is_guess(request: &Request) -> bool {
 
 /// Whether it was a wrong one.
 fn is_wrong(reply: &Reply) -> bool {
-    matches!(
-        reply,
-        Reply::Verdict(Verdict::Refused(Refusal::Wrong { .. }))
-            | Reply::Declined(Declined::PinWrong { .. } | Declined::PinUsedUp)
-    )
+    matches!(reply, Reply::Verdict(Verdict::Refused(why)) if why.is_guess())
+        || matches!(reply, Reply::Declined(Declined::PinWrong { .. } | Declined::PinUsedUp))
 }
 
 /// The login context of an asker who chooses it: no grace, no `nullok`, no enrollment, no terminal; a message if `may_send`.

@@ -4,6 +4,7 @@
 pub(crate) mod self_service;
 
 use std::cell::OnceCell;
+use std::io;
 use std::time::{Duration, Instant};
 
 use otp_core::audit::{Event, LONGEST_VALUE};
@@ -20,6 +21,7 @@ use otp_core::service::authority::Authority;
 use otp_core::service::demanded::{Known, demanded, ruling};
 use otp_core::service::renaming::former_name;
 use otp_core::store::Store as _;
+use otp_core::store::error::StoreError;
 use otp_core::system::config_file::Site;
 use otp_core::system::random;
 use otp_core::value::login_context::LoginContext;
@@ -187,8 +189,14 @@ impl<'a> FleetAuthority<'a> {
     /// Whether this host has a record of a user whom the fleet does not know, also under a name that the account had before: it was not
     /// given to the fleet yet. A code is asked for then, and none lets in: no user is taken for one without a device meanwhile.
     fn waits_here(&self, account: &Account) -> bool {
-        // A host without records of its own.
-        let Ok(store) = self.site.store() else { return false };
+        let store = match self.site.store() {
+            Ok(store) => store,
+            // A host without records of its own. A directory that is there and not trusted may have the user's.
+            Err(CoreError::Store(StoreError::System { error, .. })) if error.kind() == io::ErrorKind::NotFound => {
+                return false;
+            }
+            Err(_) => return true,
+        };
         let binds = || -> Result<bool, CoreError> {
             Ok(store.outline(account)?.is_some_and(|outline| outline.binds())
                 || former_name(&store, account)?.is_some())

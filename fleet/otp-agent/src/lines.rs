@@ -3,19 +3,14 @@
 //! journald drops what a unit writes beyond a limit (10,000 lines in 30 seconds), without regard to users. One user who
 //! asks in a loop must not hide the lines of others.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use crate::per_minute::PerMinute;
 
-use crate::budgets::now;
-
-/// Most lines about the questions of one asker within [`TIME`].
+/// Most lines about the questions of one asker within a minute.
 const MOST: usize = 1000;
-const TIME: Duration = Duration::from_secs(60);
 
 /// The lines about each asker.
 #[derive(Default)]
-pub(crate) struct Lines(Mutex<HashMap<About, Written>>);
+pub(crate) struct Lines(PerMinute<About>);
 
 /// Who is counted as one asker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,11 +19,6 @@ pub(crate) enum About {
     Asker(u32),
     /// All who may not: one user may have thousands of user ids (subuid(5)).
     Strangers,
-}
-
-struct Written {
-    since: Instant,
-    lines: usize,
 }
 
 /// What to do with a line.
@@ -42,12 +32,7 @@ pub(crate) enum Next {
 
 impl Lines {
     pub(crate) fn next(&self, about: About) -> Next {
-        // No thread panics while it holds this.
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, written| written.since.elapsed() < TIME);
-        let written = all.entry(about).or_insert_with(|| Written { since: now(), lines: 0 });
-        written.lines = written.lines.saturating_add(1);
-        match written.lines {
+        match self.0.count(about) {
             ..=MOST => Next::Write,
             lines if lines == MOST.saturating_add(1) => Next::WriteThatThereAreMore,
             _ => Next::Drop,

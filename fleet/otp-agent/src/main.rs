@@ -18,6 +18,7 @@ mod hello;
 mod join;
 mod lines;
 mod memory;
+mod per_minute;
 mod permission;
 mod renew;
 mod sends;

@@ -97,11 +97,14 @@ CREATE TABLE otp.audit (
 -- No login fails because nobody made its month.
 CREATE TABLE otp.audit_other PARTITION OF otp.audit DEFAULT;
 
+-- Whether the line is of a wrong code, also of one that is refused like codes of kinds that the policy does not accept.
+CREATE FUNCTION otp.is_wrong(answer text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $body$
+    SELECT answer LIKE '%refused wrong%' OR answer LIKE '%refused kind-not-accepted failures %'
+$body$;
 -- Wrong codes are few beside right ones: whom a host has tried, and from where the last ones of a user came.
-CREATE INDEX audit_wrong_of_host ON otp.audit (host, name COLLATE "C") WHERE answer LIKE '%refused wrong%';
+CREATE INDEX audit_wrong_of_host ON otp.audit (host, name COLLATE "C") WHERE otp.is_wrong(answer);
 CREATE INDEX audit_refused_of_user ON otp.audit (name, at) WHERE answer LIKE 'refused %';
-CREATE INDEX audit_wrong_of_user ON otp.audit (name, at) WHERE answer LIKE '%refused wrong%';
-
+CREATE INDEX audit_wrong_of_user ON otp.audit (name, at) WHERE otp.is_wrong(answer);
 -- What was under another name before.
 CREATE INDEX audit_renamed ON otp.audit (name, at) WHERE event LIKE 'renamed %';
 
@@ -111,12 +114,12 @@ CREATE FUNCTION otp.tried_by(who text, after text, within text) RETURNS SETOF te
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
     WITH RECURSIVE tried_before AS (
         SELECT r.name FROM otp.audit r WHERE r.event LIKE 'renamed from %' AND EXISTS (SELECT FROM otp.audit a
-            WHERE a.host = who AND a.name COLLATE "C" = substr(r.event, length('renamed from ') + 1) AND a.answer LIKE '%refused wrong%')
+            WHERE a.host = who AND a.name COLLATE "C" = substr(r.event, length('renamed from ') + 1) AND otp.is_wrong(a.answer))
         UNION
         SELECT r.name FROM tried_before b JOIN otp.audit r ON r.event LIKE 'renamed from %' AND r.event = 'renamed from ' || b.name
     ), tried AS (
         (SELECT DISTINCT name COLLATE "C" AS name FROM otp.audit
-            WHERE host = who AND answer LIKE '%refused wrong%' AND name COLLATE "C" > after
+            WHERE host = who AND otp.is_wrong(answer) AND name COLLATE "C" > after
             AND (within IS NULL OR EXISTS (SELECT FROM otp.scope_user s WHERE s.scope = within AND s.name = audit.name))
             ORDER BY 1 LIMIT 100)
         UNION
@@ -135,10 +138,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $b
         SELECT CASE WHEN turn.event LIKE 'renamed from %' THEN substr(turn.event, length('renamed from ') + 1) END, turn.at
         FROM named n CROSS JOIN LATERAL (SELECT a.event, a.at FROM otp.audit a
             WHERE a.name = n.name AND a.at < n.until AND a.event LIKE 'renamed %' ORDER BY a.at DESC LIMIT 1) turn
-    ), held AS (SELECT name, until, lead(until, 1, '-infinity') OVER (ORDER BY until DESC) AS since FROM named)
-    SELECT count(*) FILTER (WHERE host = who) FROM (SELECT host, min(at) AS first FROM (SELECT a.host, a.request, a.at
-            FROM held h JOIN otp.audit a ON a.name = h.name AND a.at >= h.since AND a.at < h.until
-            WHERE a.answer LIKE '%refused wrong%' ORDER BY a.at DESC LIMIT 10000) told
+    ), held AS (SELECT name, until, lead(until, 1, '-infinity') OVER (ORDER BY until DESC) AS since FROM named
+    ), told AS (SELECT a.host, a.request, a.at, a.answer LIKE '%refused kind-not-accepted%' AS is_hidden,
+            substring(a.answer FROM ' failures ([0-9]+)') AS number
+        FROM held h JOIN otp.audit a ON a.name = h.name AND a.at >= h.since AND a.at < h.until
+        WHERE otp.is_wrong(a.answer) ORDER BY a.at DESC LIMIT 10000)
+    -- What is hidden may also be a refusal because of the lock, which counts no further.
+    SELECT count(*) FILTER (WHERE host = who) FROM (SELECT host, min(at) AS first FROM
+            (SELECT *, lag(number) OVER (ORDER BY at) AS before FROM told) line WHERE NOT is_hidden OR number IS DISTINCT FROM before
         GROUP BY host, coalesce(request, convert_to(at::text, 'UTF8'))
         ORDER BY first DESC LIMIT least(greatest(last, 0), 10000)) wrong
 $body$;

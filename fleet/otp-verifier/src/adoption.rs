@@ -41,7 +41,7 @@ fn arrive(
     let arrival = |here: Option<&Record>| Arrival {
         record: &record,
         replace: false,
-        with_override: here.is_none_or(|here| record.knows_devices_of(here)),
+        with_override: here.is_none_or(|here| record.knows_devices_of(here) && !is_laxer(&record, here)),
         passcode_at: Some(now),
     };
     let enrollment = new_enrollment(random::entropy).map_err(|error| Failure::no_answer(&error.to_string()))?;
@@ -54,6 +54,11 @@ fn arrive(
     });
     let Arrived { adoption, .. } = arrived.map_err(|error| unanswered(host.fleet, &error))?;
     body(&AdoptAnswer { id: question.id, outcome: adoption })
+}
+
+/// An order of the fleet's administrators that a second factor is required is not ended by a host.
+fn is_laxer(record: &Record, here: &Record) -> bool {
+    here.credentials.user_override.is_strict() && !record.credentials.user_override.is_strict()
 }
 
 fn adoption(outcome: &Outcome, passcode: Option<ArrivedPasscode>) -> Adoption {

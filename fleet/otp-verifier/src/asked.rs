@@ -200,8 +200,7 @@ impl AskingHost<'_> {
             Verdict::Refused(why) => {
                 self.fleet.metrics.refused.add();
                 // As with locks, a recovery code is none: it cannot be guessed. What is typed for names without a record neither.
-                let is_wrong = matches!(why, Refusal::Wrong { .. });
-                if is_wrong && bare.is_none() {
+                if why.is_guess() && bare.is_none() {
                     self.count_wrong(&asking);
                 } else if bare.is_none() {
                     // What is no code tells all the same who has a device.

@@ -1,7 +1,7 @@
 //! A record goes to another name, in one statement: at no moment is a code good under both.
 //!
-//! What is left of a user who has a device is a record without one, of which a second factor is required: hosts whose account has the
-//! old name still let no user in as one without a device.
+//! What is left of a user who has a device, or of whom one is required, is a record without a device, of which a second factor is
+//! required: hosts whose account has the old name still let no user in as one without a device.
 
 use otp_core::error::CoreError;
 use otp_core::protocol::administration::Renamed;
@@ -43,7 +43,7 @@ pub(crate) fn rename(
         if store.is_moving([old, new])? {
             return Ok(refused(Renamed::OnItsWay)?);
         }
-        let left = if record.is_enrolled() { Override::Required } else { Override::None };
+        let left = if record.credentials.outline().binds() { Override::Required } else { Override::None };
         let left = Record::begin(&former, new_enrollment(random::entropy)?, left, Vec::new(), None);
         let (place, present) = there.map(|there| (there.hold, there.record.credentials.user_override)).unzip();
         let Record { credentials, state } = record;
@@ -59,11 +59,7 @@ pub(crate) fn rename(
 
 /// One that requires a second factor of the new name stays: it was there so that no user is let in meanwhile.
 fn stricter(given: Override, present: Override) -> Override {
-    match (given, present) {
-        (_, Override::Required | Override::RequiredUntil(_) | Override::Enroll | Override::EnrollUntil(_))
-        | (Override::None, _) => present,
-        (given, _) => given,
-    }
+    if present.is_strict() || given == Override::None { present } else { given }
 }
 
 #[cfg(test)]

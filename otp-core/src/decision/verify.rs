@@ -183,6 +183,11 @@ impl Refusal {
                                        doctor` names the old record; then `otp-enroll admin rename OLD NEW`, or \
                                        `otp-enroll admin disable OLD`";
 
+    /// Whether a budget of guesses counts it: a wrong code, or one that is not told from a wrong one.
+    pub fn is_guess(self) -> bool {
+        matches!(self, Self::Wrong { .. } | Self::KindNotAccepted { failures: Some(_) })
+    }
+
     /// The word in log (`why=`), pipe, state and JSON.
     pub fn word(self) -> &'static str {
         match self {

@@ -78,8 +78,7 @@ impl Outline {
     /// Whether the record asks for a second factor, by a device or by an override.
     pub fn binds(&self) -> bool {
         // An override that has ended counts too: an administrator can fix a wrong refusal, not a wrong login.
-        let is_strict = !matches!(self.user_override, Override::Exempt | Override::ExemptUntil(_) | Override::None);
-        self.devices > 0 || is_strict
+        self.devices > 0 || self.user_override.is_strict()
     }
 }
 
@@ -266,6 +265,14 @@ impl Device {
 }
 
 impl Override {
+    /// Whether it asks for a second factor, also of a user without a device.
+    pub fn is_strict(self) -> bool {
+        match self {
+            Self::Required | Self::RequiredUntil(_) | Self::Enroll | Self::EnrollUntil(_) => true,
+            Self::Exempt | Self::ExemptUntil(_) | Self::None => false,
+        }
+    }
+
     /// Reads the word that [`Override::name`] writes, and the time at which the override ends, if it does.
     pub fn parse(name: &str, until: Option<UnixTime>) -> Option<Self> {
         let known = [Self::Required, Self::Enroll, Self::Exempt, Self::None];

@@ -55,7 +55,8 @@ fn with(record: &Value, fields: &[(&str, Value)]) -> Value {
 impl Scene {
     fn new(policy: &str) -> Self {
         let text = format!("authority = \"fleet\"\n{policy}");
-        let config = Config::parse("/c".as_ref(), &text).unwrap();
+        let mut config = Config::parse("/c".as_ref(), &text).unwrap();
+        config.state_directory = "/no/such/directory".into();
         let (host, mut verifiers) = fleet(1);
         let site = Site { config, path: "/c".into(), ask_for_keys: None };
         Self { site, host, verifier: verifiers.remove(0), lines: RefCell::default() }
@@ -108,6 +109,17 @@ fn the_policy_of_this_host_decides_on_what_the_verifier_knows() {
         assert_eq!(scene.demand().as_deref(), Ok(demand), "{policy} {record}");
         let asked = scene.asked();
         assert_eq!(asked.get(1).is_some_and(|path| path == LET_IN), is_let_in, "{policy} {record} {asked:?}");
+    }
+}
+
+#[test]
+fn a_user_whose_record_may_wait_on_this_host_is_asked_for_a_code() {
+    let (mut scene, folder) = (Scene::new(""), tempfile::tempdir().unwrap());
+    assert_eq!(scene.demand().as_deref(), Ok("nothing optional default"), "the host has no records");
+    scene.site.config.state_directory = folder.path().to_owned();
+    for mode in [0o700, 0o777] {
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(mode)).unwrap();
+        assert_eq!(scene.demand().as_deref(), Ok("code"), "a directory that is not the one of the configuration");
     }
 }
 
@@ -389,7 +401,8 @@ fn what_a_host_may_not_is_told_with_the_reason_and_a_lost_answer_with_what_to_do
 fn scene_with_passcode() -> (Scene, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
-    let mut scene = Scene::new(&format!("state_directory = {:?}", folder.path()));
+    let mut scene = Scene::new("");
+    scene.site.config.state_directory = folder.path().to_owned();
     scene.site.path = folder.path().join("pam_otp.toml");
     for place in [folder.path().join("store-id"), folder.path().join(".store-id")] {
         symlink("a5".repeat(16), place).unwrap();

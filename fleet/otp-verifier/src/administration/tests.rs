@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use otp_core::codes::attempt::Attempt;
+use otp_core::decision::kinds::Kinds;
 use otp_core::decision::verify::decide;
 use otp_core::record::Record;
 use otp_core::record::credentials::Override;
@@ -78,13 +79,18 @@ impl Scene {
     }
 
     fn wrong_at(&self, host: &str, name: &str, count: usize, now: UnixTime) {
+        self.wrong_of(Kinds::ALL, host, name, count, now);
+    }
+
+    /// The same where the policy of the host accepts these kinds.
+    fn wrong_of(&self, devices: Kinds, host: &str, name: &str, count: usize, now: UnixTime) {
         let about = About { host: Some(host), ..About::default() };
         let ring = self.fleet.keys();
         let store = PgStore::new(&self.session, &ring, about);
         for _ in 0..count {
             let attempt: Attempt = wrong();
             let note = Origin { id: None, host: Some(host) }.note("login");
-            let limits = &self.fleet.settings.limits;
+            let limits = &Limits { devices, ..self.fleet.settings.limits };
             update(&store, &Self::account(name), &note, |record| decide(limits, record, &attempt, now)).unwrap();
         }
     }
@@ -227,7 +233,8 @@ fn all_users_are_listed_a_page_at_a_time() {
 
 #[test]
 fn the_locks_of_one_host_are_those_that_would_not_be_without_its_wrong_codes() {
-    let scene = ["own", "shared", "others", "open", "typo", "late"].into_iter().fold(Scene::new(), Scene::with);
+    let names = ["own", "shared", "others", "open", "typo", "late", "hidden", "kept"];
+    let scene = names.into_iter().fold(Scene::new(), Scene::with);
     scene.session.add_host(&scene.fleet.keys(), "web2", &[9; 32], &[Right::Login], None).unwrap();
     let most = usize::try_from(scene.fleet.settings.limits.lock_after).unwrap();
     scene.wrong("web2", "own", most);
@@ -242,8 +249,13 @@ fn the_locks_of_one_host_are_those_that_would_not_be_without_its_wrong_codes() {
     // One more, after the lock had ended, locks again: without that of web2 the user would be locked by web1 all the same.
     scene.wrong("web1", "late", most);
     scene.wrong_at("web2", "late", 1, UnixTime::now().after(Seconds(86_400)));
-    assert_eq!(scene.listed(DESK, Some("web2")), ["own", "shared"]);
-    assert_eq!(scene.listed(DESK, Some("web1")), ["late", "others", "shared", "typo"]);
+    // Where no kind of the user's devices is accepted, the answer is the same for a wrong code and for a locked record.
+    let hidden = |host: &str, name: &str, count| scene.wrong_of(Kinds::HOTP, host, name, count, UnixTime::now());
+    hidden("web2", "hidden", most + 2);
+    scene.wrong("web1", "kept", most);
+    hidden("web2", "kept", 2);
+    assert_eq!(scene.listed(DESK, Some("web2")), ["hidden", "own", "shared"]);
+    assert_eq!(scene.listed(DESK, Some("web1")), ["kept", "late", "others", "shared", "typo"]);
     // A host of the fleet that has sent none. (`web2` is one that is gone, and counts.)
     assert_eq!(scene.listed(DESK, Some("desk")), [""; 0]);
     for none in ["web3", "WEB1", "web1\0", ""] {
@@ -251,7 +263,7 @@ fn the_locks_of_one_host_are_those_that_would_not_be_without_its_wrong_codes() {
         assert_eq!(scene.ask(DESK, users).unwrap(), json!({"no-host": {}}), "{none:?}");
     }
     assert!(scene.audit().iter().any(|line| line == "* desk 7 otp-enroll listed-locked"));
-    for name in ["own", "shared"] {
+    for name in ["hidden", "own", "shared"] {
         assert_eq!(scene.order(DESK, name, UserOrder::Unlock {}), Ok(json!({"changed": true})));
     }
     assert_eq!(scene.listed(DESK, Some("web2")), [""; 0]);

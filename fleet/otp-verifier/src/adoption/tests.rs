@@ -128,3 +128,19 @@ fn a_host_exempts_nobody_who_has_devices_that_it_does_not_know() {
     assert_eq!(pushed(vec![phone(2)]), Value::Null);
     assert_eq!(pushed(vec![phone(1)]), json!("exempt"));
 }
+
+#[test]
+fn a_host_ends_no_requirement_of_the_fleet() {
+    let scene = scene();
+    let pushed = |user_override| {
+        let mut record = record_of("dora", vec![], 1);
+        (record.credentials.passcode, record.credentials.user_override) = (None, user_override);
+        push(&scene, &record);
+        scene.outline("dora")["user_override"]["name"].clone()
+    };
+    assert_eq!(pushed(Override::Exempt), json!("exempt"));
+    assert_eq!(pushed(Override::Enroll), json!("enroll"));
+    assert_eq!(pushed(Override::ExemptUntil(UnixTime(u64::MAX))), json!("enroll"));
+    assert_eq!(pushed(Override::Required), json!("required"));
+    assert_eq!(pushed(Override::Exempt), json!("required"));
+}

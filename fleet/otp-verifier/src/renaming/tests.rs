@@ -80,7 +80,12 @@ fn what_is_left_requires_a_second_factor_and_is_in_nobodys_way() {
     let passcode = || UserOrder::IssuePasscode { valid: 60, service: None };
     assert!(scene.order(DESK, "bob", passcode()).is_ok());
     assert_eq!(asked(&scene, DESK, "alice", "bob"), renamed("has-record"));
-    // Of an override alone nothing is left.
+    // So it does of a user of whom one is required, and who has no device.
+    let required = UserOrder::Override { name: "required".into(), until: None };
+    assert_eq!(scene.order(DESK, "carl", required), Ok(json!({"changed": true})));
+    assert_eq!(asked(&scene, DESK, "carl", "charles"), renamed("done"));
+    assert_eq!((outline("charles"), outline("carl")), ((json!(0), json!("required")), (json!(0), json!("required"))));
+    // Of an exemption nothing is left.
     let exempt = UserOrder::Override { name: "exempt".into(), until: None };
     assert_eq!(scene.order(DESK, "dora", exempt), Ok(json!({"changed": true})));
     assert_eq!(asked(&scene, DESK, "dora", "dana"), renamed("done"));

@@ -164,6 +164,22 @@ fn earlier_codes_of_the_last_hour_are_replayed_and_older_ones_are_wrong() {
 }
 
 #[test]
+fn a_budget_counts_what_may_be_a_guess() {
+    let kind = |failures| Refusal::KindNotAccepted { failures };
+    for guess in [Refusal::Wrong { failures: 1, clock_behind: None }, kind(Some(1))] {
+        assert!(guess.is_guess(), "{guess:?}");
+    }
+    for other in [
+        kind(None),
+        Refusal::Replayed { clock_behind: None },
+        Refusal::RecoveryUnknown,
+        Refusal::Locked(Lock::UntilUnlocked),
+    ] {
+        assert!(!other.is_guess(), "{other:?}");
+    }
+}
+
+#[test]
 fn a_code_that_was_never_used_and_is_too_old_is_wrong() {
     let mut record = record(vec![phone(1)]);
     // Before the first login no step is used.

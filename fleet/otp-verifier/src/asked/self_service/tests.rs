@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
+use otp_core::decision::kinds::Kinds;
 use otp_core::decision::pin::PinId;
 use otp_core::protocol::request::{Order, PasscodeOrder};
 use otp_core::record::credentials::Override;
@@ -84,7 +85,7 @@ fn question(number: u8, request: Request, under_way: Option<&Confidential>) -> S
         place: place(),
         request,
         under_way: under_way.cloned(),
-        accepted: otp_core::decision::kinds::Kinds::ALL,
+        accepted: Kinds::ALL,
         passcode: false,
         in_login: false,
     }
@@ -168,18 +169,23 @@ impl Scene {
     }
 
     fn verify(&self, key: [u8; 32], number: u8, typed: &str) -> String {
+        self.verify_of(Kinds::ALL, key, number, typed).map_err(|failure| failure.error).unwrap()
+    }
+
+    /// A code where the policy of the host accepts these kinds.
+    fn verify_of(&self, accepted: Kinds, key: [u8; 32], number: u8, typed: &str) -> Result<String, Failure> {
         let question = VerifyQuestion {
             id: id(number),
             user: user(),
             place: place(),
             typed: secret(typed),
-            accepted: otp_core::decision::kinds::Kinds::ALL,
+            accepted,
             as_one: false,
             enforced: true,
         };
         let Verifier { fleet, session, .. } = &self.verifiers[1];
-        let body = Asked::Verify(question).answer(fleet, session, Some(key)).map_err(|failure| failure.error).unwrap();
-        otp_wire::read::<VerdictAnswer>(&body.body).unwrap().verdict
+        let answer = Asked::Verify(question).answer(fleet, session, Some(key))?;
+        Ok(otp_wire::read::<VerdictAnswer>(&answer.body).unwrap().verdict)
     }
 
     fn devices(&self) -> usize {
@@ -517,7 +523,7 @@ fn a_policy_that_wants_a_passcode_is_heard_and_root_of_a_host_that_enrolls_needs
     assert_eq!(ask(WEB, 1000), "Declined(PasscodeNeeded)");
     assert!(ask(WEB, 0).starts_with("Offer"));
     assert_eq!(ask(LOGIN, 0), "Declined(PasscodeNeeded)");
-    let accepted = otp_core::decision::kinds::Kinds::HOTP;
+    let accepted = Kinds::HOTP;
     let unfit = scene.answered(0, WEB, SelfQuestion { accepted, ..question(2, ENROLL, None) });
     assert!(said(&unfit.reply).starts_with("Declined(KindNotAccepted"), "{unfit:?}");
 }
@@ -545,6 +551,23 @@ fn wrong_proofs_spend_the_budget_of_a_host_and_recovery_codes_do_not() {
     assert_eq!(scene.sql("SELECT count(*) FROM otp.audit WHERE event = 'alarm-budget-spent'"), "1");
     // Another host is served, and so is what is no guess.
     assert_eq!(scene.devices(), 1);
+}
+
+/// A host that accepts none of a user's kinds is told of no code that it is wrong, and guesses all the same.
+#[test]
+fn wrong_codes_of_a_kind_that_is_not_accepted_spend_the_budget_too() {
+    let scene = Scene::new();
+    let (seed, _) = scene.enrolled();
+    let unlock = || scene.administer(Request::Administer(Order::Unlock));
+    let verify = |number: u8, typed: &str| scene.verify_of(Kinds::HOTP, LOGIN, number, typed);
+    for number in 0..8 {
+        unlock();
+        let verdict = verify(80 + number, "000000").map_err(|failure| failure.error).unwrap();
+        assert_eq!(verdict, "refused kind-not-accepted failures 1", "{number}");
+    }
+    unlock();
+    let Err(Failure { status, .. }) = verify(110, &shown(&seed)) else { panic!("answered") };
+    assert_eq!(status, 429);
 }
 
 #[test]
