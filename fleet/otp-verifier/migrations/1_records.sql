@@ -18,7 +18,7 @@ CREATE TABLE otp.record (
     version bigint NOT NULL CHECK (version > 0),
     -- Credentials, sealed as a whole under a key that no server of this database has.
     sealed bytea NOT NULL,
-    -- The text of a slot.
+    -- The text of a slot, and a line with MACs of it and of the last answer.
     state text NOT NULL,
     -- The last question and its answer, which is given again for ten seconds.
     request bytea,
@@ -39,7 +39,7 @@ CREATE TABLE otp.moving (
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- The MACs of hosts, scopes and tokens are under a key that no server of this database has: version, key id, HMAC. A row whose MAC does
+-- The MACs of states, hosts, scopes and tokens are under a key that no server of this database has: version, key id, HMAC. A row whose MAC does
 -- not hold gives no right.
 CREATE TABLE otp.host (
     id text COLLATE "C" PRIMARY KEY,

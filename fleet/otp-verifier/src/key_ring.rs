@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::database::session::Session;
 use crate::error::Error;
 use crate::keys::{Keys, VERSION};
+use crate::store::signed_state;
 use crate::told::told;
 
 pub(crate) fn run(config: &Config, command: &KeyCommand) -> Result<(), Error> {
@@ -63,13 +64,14 @@ fn remove(config: &Config, keys: &Keys, id: KeyId) -> Result<(), Error> {
 
 /// What needs a key, and what to do about that; `None` if nothing does.
 fn needs(session: &Session, id: KeyId) -> Result<Option<(&'static str, &'static str)>, Error> {
-    const SQL: &str = "SELECT 1 FROM otp.record WHERE substr(sealed, 1, 5) = $1 \
-         UNION ALL SELECT 2 FROM otp.moving WHERE substr(sealed, 1, 5) = $1 \
+    const SQL: &str = "SELECT 1 FROM otp.record WHERE substr(sealed, 1, 5) = $1 OR position($2 IN state) > 0 \
+         UNION ALL SELECT 2 FROM otp.moving WHERE substr(sealed, 1, 5) = $1 OR position($2 IN state) > 0 \
          UNION ALL SELECT 3 FROM otp.host WHERE substr(mac, 1, 5) = $1 \
          UNION ALL SELECT 3 FROM otp.scope_user WHERE substr(mac, 1, 5) = $1 \
          UNION ALL SELECT 3 FROM otp.join_token WHERE substr(mac, 1, 5) = $1 LIMIT 1";
     let [a, b, c, d] = id.0;
-    let rows = session.read(SQL, &[&[VERSION, a, b, c, d].as_slice()])?;
+    let key = [VERSION, a, b, c, d];
+    let rows = session.read(SQL, &[&key.as_slice(), &signed_state::beginning(key)])?;
     let (records, before) = ("records are sealed under", "run otp-verifier reseal before");
     Ok(rows.first().map(|row| match row.try_get::<_, i32>(0) {
         Ok(2) => (records, "a record on its way to a host is: let it be pulled there, or pushed"),

@@ -1,4 +1,5 @@
-//! MACs of the rows that say what hosts may do: who writes to the database without the key ring gives no host a right.
+//! MACs of what is in the database as it is: who writes to it without the key ring gives no host a right, and invents no state and no
+//! answer.
 //!
 //! A MAC does not say that a row is the newest one: who has kept an older row of a verifier can put it back, until the key under
 //! which its MAC was made is removed.
@@ -32,6 +33,19 @@ pub(crate) enum RowOf<'a> {
         scope: Option<&'a str>,
         expires: i64,
     },
+    State {
+        user: &'a str,
+        state: &'a str,
+    },
+    /// The last answer about a user, which is kept with the state.
+    Answer {
+        user: &'a str,
+        state: &'a str,
+        question: &'a [u8],
+        host: Option<&'a str>,
+        event: &'a str,
+        words: &'a str,
+    },
 }
 
 impl Keys {
@@ -56,6 +70,8 @@ fn mac(key: &SealKey, row: &RowOf<'_>) -> Option<Hmac<Sha256>> {
         RowOf::Host { .. } => b"pam_otp fleet host 1\0",
         RowOf::ScopeUser { .. } => b"pam_otp fleet scope user 1\0",
         RowOf::JoinToken { .. } => b"pam_otp fleet join token 1\0",
+        RowOf::State { .. } => b"pam_otp fleet state 1\0",
+        RowOf::Answer { .. } => b"pam_otp fleet answer 1\0",
     };
     let derived = Hmac::<Sha256>::new_from_slice(key.expose()).ok()?.chain_update(label).finalize().into_bytes();
     Some(Hmac::<Sha256>::new_from_slice(&derived).ok()?.chain_update(encoded(row)))
@@ -80,6 +96,16 @@ fn encoded(row: &RowOf<'_>) -> Vec<u8> {
             rights_and_scope(&mut bytes, rights, *scope);
             bytes.extend_from_slice(&expires.to_be_bytes());
         }
+        RowOf::State { user, state } => {
+            field(&mut bytes, user.as_bytes());
+            field(&mut bytes, state.as_bytes());
+        }
+        RowOf::Answer { user, state, question, host, event, words } => {
+            for text in [user.as_bytes(), state.as_bytes(), question, event.as_bytes(), words.as_bytes()] {
+                field(&mut bytes, text);
+            }
+            if_any(&mut bytes, *host);
+        }
     }
     bytes
 }
@@ -89,8 +115,12 @@ fn rights_and_scope(bytes: &mut Vec<u8>, rights: &[Right], scope: Option<&str>) 
     for right in rights {
         field(bytes, right.word().as_bytes());
     }
-    bytes.push(u8::from(scope.is_some()));
-    field(bytes, scope.unwrap_or_default().as_bytes());
+    if_any(bytes, scope);
+}
+
+fn if_any(bytes: &mut Vec<u8>, text: Option<&str>) {
+    bytes.push(u8::from(text.is_some()));
+    field(bytes, text.unwrap_or_default().as_bytes());
 }
 
 fn field(bytes: &mut Vec<u8>, field: &[u8]) {

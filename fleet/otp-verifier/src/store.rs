@@ -5,6 +5,7 @@
 
 pub(crate) mod moving;
 pub(crate) mod reseal;
+pub(crate) mod signed_state;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ use crate::database::hosts::columns;
 use crate::database::resets::reset;
 use crate::database::session::{Session, Unanswered, Value};
 use crate::keys::{Keys, KeysError};
+use crate::store::signed_state::{Signed, signed};
 
 /// Most bytes of a text of the audit that comes from a host.
 const LONGEST: usize = 255;
@@ -123,9 +125,13 @@ const PURGE: &str = writes!(
     ),
     noted from "who"
 );
-/// The last write was a login on this host, by a passcode, within the time of a step.
-const LET_IN: &str = "SELECT FROM otp.record WHERE name = $1 AND host = $2 AND event = 'login' AND answer LIKE 'accepted passcode%' \
-     AND answered BETWEEN clock_timestamp() - interval '15 min' AND clock_timestamp() + interval '10 s'";
+/// The last write was a login on this host, by a passcode, within the time of a step. The columns are those of [`LOAD`].
+const LET_IN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM otp.record r WHERE r.name = $1 AND r.host = $2 AND r.event = 'login' AND r.answer LIKE 'accepted passcode%' \
+     AND r.answered BETWEEN clock_timestamp() - interval '15 min' AND clock_timestamp() + interval '10 s'"
+);
 /// The record that was there goes to the table of those that move, which no login reads.
 const DEPART: &str = writes!(
     "UPDATE otp.record SET version = version + 1, state = $10, sealed = $11, request = NULL, host = NULL, event = NULL, answer = NULL, \
@@ -182,7 +188,13 @@ impl<'s> PgStore<'s> {
     /// Whether a passcode has let this user in on this host just now, and nothing was written about this user since.
     pub(crate) fn let_in_by_passcode(&self, account: &Account) -> Result<bool, StoreError> {
         let Some(host) = self.about.host else { return Ok(false) };
-        Ok(!self.session.read(LET_IN, &[&account.name.as_str(), &host])?.is_empty())
+        let rows = self.session.read(LET_IN, &[&account.name.as_str(), &host])?;
+        let is_kept = |row: &Row| {
+            let text = row.try_get(2).ok()?;
+            let signed = Signed::read(self.keys, &account.name, text).ok()?;
+            Some(signed.has_kept(self.keys, &account.name, &kept(row)?))
+        };
+        Ok(rows.first().and_then(is_kept).unwrap_or(false))
     }
 
     fn row(&self, account: &Account) -> Result<Option<Row>, StoreError> {
@@ -193,8 +205,8 @@ impl<'s> PgStore<'s> {
         Ok(self.session.read(LOAD, &[&account.name.as_str()])?.into_iter().next())
     }
 
-    /// A record and its version, out of a row.
-    fn opened(&self, account: &Account, row: &Row) -> Result<(Record, i64), RecordError> {
+    /// A record and its version, and the answer that is kept if it is fresh, out of a row.
+    fn opened(&self, account: &Account, row: &Row) -> Result<(Record, Version), RecordError> {
         let unreadable = |_| RecordError::Malformed("its row has other columns".into());
         let (number, sealed, text): (i64, &[u8], &str) = (
             row.try_get(0).map_err(unreadable)?,
@@ -206,18 +218,27 @@ impl<'s> PgStore<'s> {
         if let Some(why) = credentials.shut() {
             return Err(RecordError::Sealed(why));
         }
-        let slot = Slot::of_text(text).ok_or_else(|| RecordError::Malformed("its state is damaged".into()))?;
+        let signed = Signed::read(self.keys, &account.name, text)?;
+        let slot = Slot::of_text(signed.state).ok_or_else(|| RecordError::Malformed("its state is damaged".into()))?;
         if i64::try_from(slot.sequence) != Ok(number) {
             return Err(RecordError::Mismatch("the state has another version than its row"));
         }
-        Ok((Record::new(credentials, slot.state)?, number))
+        let kept = kept(row).filter(|kept| is_fresh(row) && signed.has_kept(self.keys, &account.name, kept));
+        Ok((Record::new(credentials, slot.state)?, Version { number, kept }))
     }
 
-    /// The text of a state in a row of this version.
-    fn text_of(account: &Account, state: &State, number: i64) -> Result<String, StoreError> {
+    /// The text of a state in a row of this version, with the answer that is kept there.
+    fn text_of(
+        &self,
+        account: &Account,
+        state: &State,
+        number: i64,
+        kept: Option<&KeptAnswer>,
+    ) -> Result<String, StoreError> {
         let sequence = u64::try_from(number).unwrap_or_default();
         let text = Slot { sequence, state: state.clone() }.text();
-        text.ok_or_else(|| of_record(account, RecordError::Malformed("its state is too long".into())))
+        let text = text.ok_or_else(|| of_record(account, RecordError::Malformed("its state is too long".into())))?;
+        signed(self.keys, &account.name, &text, kept).map_err(|error| without_keys(account, &error))
     }
 
     fn sealed(&self, account: &Account, credentials: &Credentials) -> Result<Vec<u8>, StoreError> {
@@ -226,10 +247,7 @@ impl<'s> PgStore<'s> {
             None => Ok(()),
         });
         checked.map_err(|error| of_record(account, error))?;
-        self.keys.seal(&account.name, &credentials.encode()).map_err(|error| match error {
-            KeysError::NoKeys => of_record(account, RecordError::Sealed(Shut::NoKey)),
-            KeysError::Read(_) | KeysError::Mode | KeysError::Random => StoreError::Unreachable(error.to_string()),
-        })
+        self.keys.seal(&account.name, &credentials.encode()).map_err(|error| without_keys(account, &error))
     }
 
     /// Runs a statement of those above and says whether it wrote.
@@ -296,8 +314,8 @@ impl Store for PgStore<'_> {
 
     fn load(&self, account: &Account) -> Result<Option<Loaded<Version>>, StoreError> {
         let Some(row) = self.row(account)? else { return Ok(None) };
-        let (record, number) = self.opened(account, &row).map_err(|error| of_record(account, error))?;
-        Ok(Some(Loaded { record, hold: Version { number, kept: kept(&row) } }))
+        let (record, hold) = self.opened(account, &row).map_err(|error| of_record(account, error))?;
+        Ok(Some(Loaded { record, hold }))
     }
 
     fn read(&self, account: &Account) -> Result<Option<Record>, StoreError> {
@@ -309,7 +327,7 @@ impl Store for PgStore<'_> {
     }
 
     fn swap(&self, account: &Account, version: Version, state: &State, note: &Note<'_>) -> Result<Swap, StoreError> {
-        let state = Self::text_of(account, state, version.number.saturating_add(1))?;
+        let state = self.text_of(account, state, version.number.saturating_add(1), to_keep(note).as_ref())?;
         let what = What { values: 11, number: version.number, state: &state, last: &note.origin.host, ..NOTHING };
         self.write(SWAP, account, note, what)
     }
@@ -323,6 +341,7 @@ impl Store for PgStore<'_> {
     ) -> Result<Swap, StoreError> {
         let sealed = self.sealed(account, &record.credentials)?;
         let origin: [Value<'_>; 1] = [&note.origin.host];
+        let kept = to_keep(note).filter(|_| version.is_some());
         let (sql, number, next, beyond) = match version {
             Some(Version { number, .. }) => {
                 let sql = if record.is_enrolled() { REPLACE_ENROLLED } else { REPLACE };
@@ -333,7 +352,7 @@ impl Store for PgStore<'_> {
                 (INSERT, first, first, [].as_slice())
             }
         };
-        let state = Self::text_of(account, &record.state, next)?;
+        let state = self.text_of(account, &record.state, next, kept.as_ref())?;
         self.write(sql, account, note, What { values: 11, number, state: &state, last: &sealed, beyond })
     }
 
@@ -362,14 +381,29 @@ impl Store for PgStore<'_> {
     }
 }
 
-/// The answer that a row keeps, if it is fresh.
+/// The answer that a row has.
 fn kept(row: &Row) -> Option<KeptAnswer> {
     let (request, host): (Option<&[u8]>, _) = (row.try_get(3).ok()?, row.try_get(4).ok()?);
     let (event, words): (Option<String>, Option<String>) = (row.try_get(5).ok()?, row.try_get(6).ok()?);
-    let is_fresh: bool = row.try_get(7).ok()?;
-    let id = RequestId(request?.try_into().ok()?);
-    let kept = KeptAnswer { id, host, event: event?, words: words? };
-    is_fresh.then_some(kept)
+    Some(KeptAnswer { id: RequestId(request?.try_into().ok()?), host, event: event?, words: words? })
+}
+
+/// Whether it is recent enough to be given again.
+fn is_fresh(row: &Row) -> bool {
+    row.try_get(7).unwrap_or(false)
+}
+
+/// The answer that a row keeps after this write.
+fn to_keep(note: &Note<'_>) -> Option<KeptAnswer> {
+    let (id, words) = (note.origin.id?, note.answer?.words().into_owned());
+    Some(KeptAnswer { id, host: note.origin.host.map(str::to_owned), event: note.event.to_owned(), words })
+}
+
+fn without_keys(account: &Account, error: &KeysError) -> StoreError {
+    match error {
+        KeysError::NoKeys => of_record(account, RecordError::Sealed(Shut::NoKey)),
+        KeysError::Read(_) | KeysError::Mode | KeysError::Random => StoreError::Unreachable(error.to_string()),
+    }
 }
 
 /// Random, in 48 bits: a login that loaded a record before it was removed and made again has lost.

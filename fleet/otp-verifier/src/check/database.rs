@@ -13,6 +13,7 @@ use crate::database::{LATER, Servers};
 use crate::error::Error;
 use crate::init::is_of_authority;
 use crate::keys::Keys;
+use crate::store::signed_state;
 
 const DATABASE: &str = "database";
 const KEYS: &str = "keys";
@@ -21,7 +22,7 @@ const KEYS: &str = "keys";
 const NAMED: usize = 5;
 
 /// Some records of a large table, all of a small one.
-const SAMPLE: &str = "SELECT name, sealed FROM otp.record TABLESAMPLE SYSTEM (\
+const SAMPLE: &str = "SELECT name, sealed, state FROM otp.record TABLESAMPLE SYSTEM (\
      (SELECT least(100, 200000 / greatest(reltuples, 1)) FROM pg_class WHERE oid = 'otp.record'::regclass)) LIMIT 2000";
 
 pub(super) fn look_at(config: &Config, keys: Option<&Keys>, found: &mut Findings) {
@@ -106,10 +107,11 @@ fn of_fleet(keys: &Keys, session: &Session) -> Result<Vec<(String, &'static str)
 fn shut(keys: &Keys, session: &Session) -> Result<Vec<String>, StoreError> {
     let mut shut = Vec::new();
     for row in session.read(SAMPLE, &[])? {
-        let (Ok(name), Ok(sealed)) = (row.try_get::<_, String>(0), row.try_get::<_, &[u8]>(1)) else {
-            return Err(StoreError::Unreachable("a row cannot be read".into()));
-        };
-        if UserName::parse(&name).is_none_or(|user| keys.open(&user, sealed).is_err()) {
+        let read = || Some((row.try_get(0).ok()?, row.try_get(1).ok()?, row.try_get(2).ok()?));
+        let (name, sealed, state): (String, &[u8], &str) =
+            read().ok_or_else(|| StoreError::Unreachable("a row cannot be read".into()))?;
+        let is_good = |user| keys.open(&user, sealed).is_ok() && signed_state::is_of_verifier(keys, &user, state);
+        if !UserName::parse(&name).is_some_and(is_good) {
             shut.push(name);
         }
     }

@@ -121,6 +121,15 @@ fn a_verifier_in_order_has_no_finding_and_one_whose_file_is_another_has() {
 }
 
 #[test]
+fn a_state_that_no_verifier_has_written_is_found() {
+    const ALTERED: &str = "WITH altered AS (UPDATE otp.record SET state = replace(state, 'failures 0', 'failures 1') RETURNING 1) \
+         SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM altered)";
+    let place = Place::new();
+    assert!(place.config.session().unwrap().0.write(ALTERED, &[]).is_ok());
+    place.finds(&[&["fault", "records that do not open with these keys: alice"]]);
+}
+
+#[test]
 fn a_key_that_opens_and_does_not_seal_here_but_elsewhere_is_found() {
     let place = Place::new();
     let both = Keys::with_new(Some(&place.config.keys().unwrap())).unwrap();

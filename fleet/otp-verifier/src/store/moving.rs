@@ -11,6 +11,7 @@ use otp_core::value::user::{Account, UserName};
 
 use crate::database::session::Value;
 
+use super::signed_state::Signed;
 use super::{ARRIVED, DEPART, NOTHING, PgStore, RENAME, Version, What, of_record};
 
 /// Who asks a second time gets the same again. It is gone once the fleet has another device of the user, or no record.
@@ -36,7 +37,7 @@ impl PgStore<'_> {
         note: &Note<'_>,
     ) -> Result<Swap, StoreError> {
         let sealed = self.sealed(account, &left.credentials)?;
-        let state = Self::text_of(account, &left.state, version.number.saturating_add(1))?;
+        let state = self.text_of(account, &left.state, version.number.saturating_add(1), None)?;
         self.write(
             DEPART,
             account,
@@ -57,7 +58,8 @@ impl PgStore<'_> {
         let present = in_place_of.map_or(0, |present| present.number);
         let number = next.max(present.saturating_add(1));
         let (sealed, sealed_left) = (self.sealed(to, &given.credentials)?, self.sealed(former, &left.credentials)?);
-        let (state, state_left) = (Self::text_of(to, &given.state, number)?, Self::text_of(former, &left.state, next)?);
+        let state = self.text_of(to, &given.state, number, None)?;
+        let state_left = self.text_of(former, &left.state, next, None)?;
         let name = to.name.as_str();
         let beyond: [Value<'_>; 5] = [&name, &number, &state, &sealed, &present];
         let what = What { values: 11, number: version.number, state: &state_left, last: &sealed_left, beyond: &beyond };
@@ -78,7 +80,7 @@ impl PgStore<'_> {
         let (sealed, state): (&[u8], &str) = (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?);
         let read = || -> Result<Record, RecordError> {
             let text = self.keys.open(&account.name, sealed).map_err(RecordError::Sealed)?;
-            Record::of_texts(&text, state, ReadContext::of(account))
+            Record::of_texts(&text, Signed::read(self.keys, &account.name, state)?.state, ReadContext::of(account))
         };
         read().map(Some).map_err(|error| of_record(account, error))
     }

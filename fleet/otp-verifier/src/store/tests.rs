@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use otp_core::decision::verify::{Verdict, decide};
+use otp_core::decision::verify::{Refusal, Verdict, decide};
 use otp_core::record::Record;
 use otp_core::record::id::EnrollmentId;
 use otp_core::record::state_slot::Slot;
@@ -18,6 +18,7 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
 use super::reseal::{Resealed, reseal};
+use super::signed_state::signed;
 use super::{About, PgStore};
 use crate::database::hosts::Changed;
 use crate::database::session::Session;
@@ -215,6 +216,22 @@ fn an_answer_is_kept_for_ten_seconds() {
     assert_eq!(ask(), REPLAYED);
 }
 
+/// Who writes to the database while a question is under way could tell its host that a wrong code was right.
+#[test]
+fn an_answer_that_somebody_else_wrote_is_not_given() {
+    let place = Place::new().enrolled();
+    let note = Origin { id: Some(RequestId([1; 16])), host: Some("web1") }.note("login");
+    let ask = || update(&place.store(), &alice(), &note, |record| decide(&LIMITS, record, &wrong(), NOW)).unwrap();
+    let wrong_by = |failures| Verdict::Refused(Refusal::Wrong { failures, clock_behind: None });
+    assert_eq!((ask(), ask()), (wrong_by(1), wrong_by(1)));
+    place.sql("UPDATE otp.record SET answer = 'accepted totp device 1 left 9'");
+    assert_eq!(ask(), wrong_by(2));
+    place.sql("UPDATE otp.record SET request = decode(repeat('02', 16), 'hex'), answered = clock_timestamp()");
+    let other = Origin { id: Some(RequestId([2; 16])), host: Some("web1") }.note("login");
+    let verdict = update(&place.store(), &alice(), &other, |record| decide(&LIMITS, record, &right(), NOW)).unwrap();
+    assert!(matches!(verdict, Verdict::Accepted(_)), "{verdict:?}");
+}
+
 #[test]
 fn who_loaded_a_record_that_was_removed_and_made_again_has_lost() {
     let place = Place::new().enrolled();
@@ -258,11 +275,11 @@ fn a_row_that_somebody_else_wrote_is_an_error_and_nobodys_record() {
         ("sealed = set_byte(sealed, 2, get_byte(sealed, 2) # 1)", "another key"),
         ("state = ''", "its state is damaged"),
         ("state = repeat('x', 2000000)", "its state is damaged"),
-        ("state = replace(state, 'failures 0', 'failures 1')", "its state is damaged"),
-        ("state = (SELECT state FROM good WHERE name = 'bob')", "another version"),
+        ("state = replace(state, 'failures 0', 'failures 1')", "no verifier"),
+        ("state = (SELECT state FROM good WHERE name = 'bob')", "no verifier"),
         (
             "state = (SELECT state FROM good WHERE name = 'bob'), version = (SELECT version FROM good WHERE name = 'bob')",
-            "another enrollment",
+            "no verifier",
         ),
         ("version = version + 1", "another version"),
         ("version = -1", "another version"),
@@ -271,13 +288,16 @@ fn a_row_that_somebody_else_wrote_is_an_error_and_nobodys_record() {
         let error = sql(change);
         assert!(error.starts_with("the record of alice ") && error.contains(text), "{change}: {error}");
     }
-    // A state with other devices, whose checksum is right.
+    // A state whose checksum is right, as anybody can make it; and one of other devices, as no verifier writes it.
     let mut state = record(vec![phone(1)]).state;
     let version: u64 = place.sql("SELECT version FROM good WHERE name = 'alice'").parse().unwrap();
     let text = Slot { sequence: version, state: state.clone() }.text().unwrap();
+    assert!(sql(&format!("state = '{text}'")).contains("its state is damaged"));
+    let with_mac = |text: &str| signed(&place.keys, &alice().name, text, None).unwrap();
+    let text = with_mac(&text);
     assert!(sql(&format!("state = '{text}'")).contains("different devices"));
     state.devices.clear();
-    let text = Slot { sequence: version, state }.text().unwrap();
+    let text = with_mac(&Slot { sequence: version, state }.text().unwrap());
     assert!(sql(&format!("state = '{text}'")).contains("different devices"));
     // Nothing at all, and columns of another type.
     place.sql("ALTER TABLE otp.record ALTER sealed DROP NOT NULL");
@@ -287,7 +307,7 @@ fn a_row_that_somebody_else_wrote_is_an_error_and_nobodys_record() {
     assert!(place.store().load(&account).err().unwrap().to_string().contains("was made for"));
     // The last version: nothing is written, and nothing panics.
     let last = i64::MAX.cast_unsigned();
-    let text = Slot { sequence: last, state: record(vec![phone(1), token(2)]).state }.text().unwrap();
+    let text = with_mac(&Slot { sequence: last, state: record(vec![phone(1), token(2)]).state }.text().unwrap());
     place.sql(&format!("UPDATE otp.record SET version = {last}, state = '{text}' WHERE name = 'alice'"));
     assert!(update(&place.store(), &alice(), &NOTE, |record| decide(&LIMITS, record, &right(), NOW)).is_err());
     // A table that is not there.
@@ -313,7 +333,7 @@ fn records_are_sealed_under_the_new_key_and_a_run_that_was_killed_goes_on() {
         assert_eq!(place.store().replace(&user(number), None, &record, &NOTE).unwrap(), Swap::Done);
     }
     let both = newer(&place.keys);
-    let shown = place.sql("SELECT version, state FROM otp.record WHERE name = 'user000'");
+    let shown = place.sql("SELECT version FROM otp.record WHERE name = 'user000'");
     let first = reseal(&place.session, &both, |_| false).unwrap();
     assert_eq!(first, Resealed { done: 100, passed: 0, shut: vec![] });
     place.sql("UPDATE otp.record SET sealed = '\\x01' WHERE name = 'user200'");
@@ -327,6 +347,7 @@ fn records_are_sealed_under_the_new_key_and_a_run_that_was_killed_goes_on() {
     assert_eq!(beginnings.len(), 2);
     // The old key alone opens none of them, and nothing else was changed.
     assert!((0..250).all(|number| place.store().read(&user(number)).is_err()));
-    assert_eq!(place.sql("SELECT version, state FROM otp.record WHERE name = 'user000'"), shown);
+    let version = "SELECT version FROM otp.record WHERE name = 'user000'";
+    assert_eq!(place.sql(version), shown);
     assert_eq!(reseal(&place.session, &both, |_| true).unwrap().done, 0);
 }
