@@ -495,6 +495,9 @@ fn the_passcode_of_a_login_permits_the_enrollment_in_it_on_the_same_host() {
             .unwrap()
     );
     assert_eq!(refused(scene.ask(0, [4; 32], in_login(3, ENROLL, None))).0, 403, "another host knows no passcode");
+    scene.sql("UPDATE otp.record SET host = 'login2'");
+    assert_eq!(refused(scene.ask(0, [4; 32], in_login(11, ENROLL, None))).0, 403, "no verifier has written that");
+    scene.sql("UPDATE otp.record SET host = 'login1'");
     let offer = scene.answered(1, LOGIN, in_login(4, ENROLL, None));
     let code = shown(&seed(&offer.reply));
     let confirmed = scene.answered(0, LOGIN, in_login(5, confirm(&code), offer.under_way.as_ref()));
