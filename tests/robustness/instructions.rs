@@ -36,6 +36,11 @@ fn instructions(service: &Service, user: &str, answers: &[String]) -> u64 {
 
 /// The same, with options of callgrind: where the details go, and which.
 fn counted(service: &Service, user: &str, answers: &[String], options: &[&str]) -> u64 {
+    with_result("PAM_SUCCESS", service, user, answers, options)
+}
+
+/// The same of logins that end like this.
+fn with_result(expected: &str, service: &Service, user: &str, answers: &[String], options: &[&str]) -> u64 {
     let logins = answers.len();
     let talk = Talk::new(service, user).option("--repeat", &logins.to_string());
     let host = talk.command();
@@ -50,7 +55,7 @@ fn counted(service: &Service, user: &str, answers: &[String], options: &[&str]) 
     let said = conversation.finish();
     let results: Vec<_> = said.results().collect();
     assert_eq!(results.len(), logins, "{said}");
-    assert!(results.iter().all(|(_, result)| *result == "PAM_SUCCESS"), "{said}");
+    assert!(results.iter().all(|(_, result)| *result == expected), "{said}");
     let sum = said.noise.lines().find_map(|line| line.split_once("Collected : ")).unwrap_or_else(|| panic!("{said}")).1;
     sum.trim().parse().unwrap()
 }
@@ -108,6 +113,26 @@ fn what_a_login_runs_stands_side_by_side() {
          since `make login-code` has made the list of it",
         pages.len()
     );
+}
+
+/// A person who can stop or end the process would learn by its time which it was, before a wrong code is counted.
+#[test]
+fn a_right_code_and_a_wrong_one_are_the_same_work_until_it_is_written_which_it_was() {
+    let desk = Desk::new("");
+    let (user, state) = (desk.user.name.as_str(), desk.site.state_file(&desk.user.name));
+    let decided = |expected: &str, code: String| {
+        let options = ["--toggle-collect=otp_core::decision::verify::decide_login*", "--callgrind-out-file=/dev/null"];
+        with_result(expected, &desk.service, user, &[code], &options)
+    };
+    // Before the first login no code of the last hour was used, and after it any of them may have been.
+    for number in [0, 1] {
+        let before = fs::read(&state).unwrap();
+        let wrong = decided("PAM_AUTH_ERR", desk.phone.wrong());
+        overwrite(&state, &before);
+        let right = decided("PAM_SUCCESS", desk.phone.code(number));
+        let told = format!("{right} instructions for a right code, {wrong} for a wrong one");
+        assert!(wrong > 10_000 && right.abs_diff(wrong) * 50 <= right, "{told}");
+    }
 }
 
 /// The pages of the module that callgrind saw instructions of, by their numbers.

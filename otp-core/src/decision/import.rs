@@ -2,7 +2,7 @@
 
 use crate::codes::attempt::Code;
 use crate::codes::hotp_totp::{Algorithm, Digits, Generator, around};
-use crate::codes::recovery::RecoverySet;
+use crate::codes::recovery::{MOST_CODES, RecoverySet};
 use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::{Device, DeviceName, Kind, Override, Serial};
@@ -183,7 +183,8 @@ impl Import {
         let Some((before, set)) = before.and_then(|before| Some((before, before.credentials.scratch.as_ref()?))) else {
             return;
         };
-        for (position, digits) in (0..).zip(&digits) {
+        // The others are in no set.
+        for (position, digits) in (0..MOST_CODES).zip(&digits) {
             if set.find_scratch(digits).is_some_and(|former| before.state.scratch_used.has(former)) {
                 record.state.scratch_used.mark(position);
             }

@@ -1,6 +1,8 @@
 //! The verdict on one attempt, as a pure function: no clock, no file, no log.
 
+use std::hint::black_box;
 use std::mem;
+use std::ops::RangeInclusive;
 
 use zeroize::Zeroizing;
 
@@ -276,8 +278,11 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
             None => Verdict::Refused(Refusal::RecoveryUnknown),
         },
         Attempt::Code(code) => {
-            // The HMACs are computed for every user, enrolled or not, locked or not, so that timing reveals neither.
+            // The HMACs are computed for every user, enrolled or not, locked or not, so that timing reveals neither; and those of codes
+            // that were used for right codes, too: a person who can stop or end this process must not know which it was before that
+            // is written.
             let found = find(limits, record, code, now);
+            let used = black_box(used_by(limits, record, code, now));
             let scratch = record.credentials.find_scratch(code);
             state.lock = bounded(state.lock, limits, now);
             let is_open = record.is_enrolled() && !is_locked(state.lock, now);
@@ -288,8 +293,6 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
             match of_device.or(is_unused.then_some(Factor::Scratch)) {
                 Some(factor) => accept(&mut state, record, factor, now),
                 None => {
-                    // Every refusal looks back, so that timing does not reveal the reason.
-                    let used = used_by(limits, record, code, now);
                     let is_known = used.any || !found.is_empty();
                     let refusal = if !record.is_enrolled() {
                         Refusal::NotEnrolled
@@ -321,10 +324,55 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
 /// wrong, so that the time does not tell a client without the right password which it was.
 pub fn look(limits: &Limits, record: &Record, attempt: &Attempt, login: &LoginContext, now: UnixTime) -> Verdict {
     let (_, verdict) = decide_login(limits, record, attempt, login, now);
-    if let (Attempt::Code(code), Verdict::Accepted(_)) = (attempt, verdict) {
-        let _ = std::hint::black_box(used_by(limits, record, code, now).any);
-    }
+    Unused::of(record, attempt, now).compute();
     verdict
+}
+
+/// The codes of the last hour that nobody can have used, and that are therefore not looked at: how many they are tells when a user was here
+/// last. They are computed before a refusal is told, and after it is written, so that they do not tell it from an acceptance before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unused(u64);
+
+impl Unused {
+    #[cfg(test)]
+    pub(crate) fn of_codes(count: u64) -> Self {
+        Self(count)
+    }
+
+    pub(crate) fn of(record: &Record, attempt: &Attempt, now: UnixTime) -> Self {
+        if !matches!(attempt, Attempt::Code(_)) {
+            return Self(0);
+        }
+        let of_device = |device: &Device| {
+            let Kind::Totp(clock) = device.kind else { return 0 };
+            let next = record.state.next(device.id).unwrap_or(0);
+            look_back(clock, u64::MAX, now).count().saturating_sub(look_back(clock, next, now).count())
+        };
+        let devices = &record.credentials.devices;
+        let has_phone = devices.iter().any(|device| matches!(device.kind, Kind::Totp(_)));
+        let decoy = if has_phone { None } else { decoy() };
+        let counts = devices.iter().chain(&decoy).map(of_device);
+        Self(counts.fold(0, |sum, count| sum.saturating_add(u64::try_from(count).unwrap_or(0))))
+    }
+
+    pub(crate) fn compute(self) {
+        let Some(zeros) = zeros() else { return };
+        let generator = Generator::new(&zeros, Algorithm::Sha1, Digits::SIX);
+        for counter in 0..self.0 {
+            black_box(generator.code(counter));
+        }
+    }
+}
+
+/// The steps of the last hour that may be used: those below the next one of the device.
+fn look_back(clock: Clock, next: u64, now: UnixTime) -> RangeInclusive<u64> {
+    let steps = LOOK_BACK.0.checked_div(clock.period.get()).unwrap_or(0);
+    let hour = around(clock.step_at(now), steps, 0);
+    match next.checked_sub(1) {
+        Some(last) => *hour.start()..=last.min(*hour.end()),
+        #[expect(clippy::reversed_empty_ranges, reason = "there is none")]
+        None => 1..=0,
+    }
 }
 
 /// A step, counter or challenge of a device whose code was typed.
@@ -427,9 +475,8 @@ fn used_by(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Used
         let closed = if device.secret.open().is_some() { None } else { zeros() };
         let Some(seed) = device.secret.open().or(closed.as_ref()) else { continue };
         let generator = Generator::new(seed, device.algorithm, device.digits);
-        let steps = LOOK_BACK.0.checked_div(clock.period.get()).unwrap_or(0);
         let last = next.saturating_sub(1);
-        for steps in [around(clock.step_at(now), steps, 0), last..=last] {
+        for steps in [look_back(clock, next, now), last..=last] {
             let found = generator.find(code, steps).filter(|_| closed.is_none());
             let was_used = found.is_some_and(|found| *found.start() < next);
             used.any |= was_used;

@@ -219,6 +219,18 @@ fn scratch_codes_that_were_made_since_replace_the_former_ones_and_a_used_one_sta
     assert_eq!(beside.into_record(&alice(), Some(&before), NEW).1, Outcome::Already, "they are no device's");
 }
 
+/// As many as anybody writes into a file of one's own, when the record has some of before.
+#[test]
+fn of_scratch_codes_beyond_ten_none_is_in_the_record() {
+    let before = made(&with_scratch(&["12345678"], Others::Refuse), None, Outcome::Imported);
+    let many: Vec<_> = (0..300).map(|number| format!("1234{number:04}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    let after = made(&with_scratch(&many, Others::Refuse), Some(&before), Outcome::CaughtUp);
+    assert_eq!(after.credentials.recovery_left(&after.state), Some(10));
+    let tried = |code: &str| accepted(decide(&LIMITS, &after, &typed(code), NOW).1);
+    assert_eq!(["12340009", "12340010", "12340299", "12345678"].map(tried), [true, false, false, false]);
+}
+
 #[test]
 fn what_changes_a_record_has_a_word_in_the_log() {
     let changes = [Outcome::Imported, Outcome::Added, Outcome::Replaced, Outcome::CaughtUp];

@@ -163,6 +163,28 @@ fn earlier_codes_of_the_last_hour_are_replayed_and_older_ones_are_wrong() {
     assert_eq!(login(&mut record, &shown(&slow, step - 13), NOW), wrong_for_the(1));
 }
 
+/// With those that are looked at they are the codes of an hour for each phone, so that no time tells when a user was here last.
+#[test]
+fn what_nobody_can_have_used_is_the_rest_of_an_hour() {
+    let unused = |record: &Record, now| Unused::of(record, &wrong(), now);
+    let hour_of = |phones: u64| {
+        Unused::of(&record((1..).map(phone).take(usize::try_from(phones).unwrap()).collect()), &wrong(), NOW)
+    };
+    assert_ne!(hour_of(1), Unused::default());
+    assert_eq!(hour_of(0), hour_of(1), "the decoy's");
+    assert_ne!(hour_of(2), hour_of(1));
+    let mut record = record(vec![phone(1)]);
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
+    assert_eq!(unused(&record, NOW), Unused::default());
+    assert_eq!(unused(&record, at(STEP + 1)), Unused::of_codes(1));
+    assert_eq!(unused(&record, at(STEP + 120)), Unused::of_codes(120));
+    assert_eq!(unused(&record, at(STEP + 121)), hour_of(1));
+    assert_eq!(unused(&record, at(STEP + 100_000)), hour_of(1));
+    // A clock that was ahead once.
+    assert_eq!(unused(&record, at(STEP - 100_000)), Unused::default());
+    assert_eq!(Unused::of(&record, &Attempt::Malformed, at(STEP + 121)), Unused::default());
+}
+
 #[test]
 fn a_budget_counts_what_may_be_a_guess() {
     let kind = |failures| Refusal::KindNotAccepted { failures };

@@ -11,7 +11,7 @@ use otp_core::store::files::open::FileStore;
 use otp_core::store::files::stock::LockedStock;
 use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
-use otp_core::value::user::{Account, UserName};
+use otp_core::value::user::Account;
 
 use crate::admin::of_fleet;
 use crate::error::CliError;
@@ -30,7 +30,17 @@ pub(super) fn unless_given(
         let status = of_fleet::client(site, Account { name: other.clone(), ..Account::nobody() }).status()?;
         return Err(kept_for(&status, serial));
     }
-    if has_it(store, other, &spare)? {
+    let Some(account) = accounts::account(other.as_str())? else {
+        let serial = serial.as_str();
+        return Err(CliError::Reported {
+            error: format!("the token {serial} was on its way to {other}, and that account is gone"),
+            hint: format!(
+                "if it was renamed: `otp-enroll admin show` of its name of now tells whether it has the token; if no account has it: \
+                 otp-enroll admin tokens --remove {serial}, and import it again"
+            ),
+        });
+    };
+    if has_it(store, &account, &spare)? {
         locked.remove(serial).map_err(CoreError::from)?;
         return Err(CliError::Reported {
             error: format!("{other} has the token {}", serial.as_str()),
@@ -41,9 +51,8 @@ pub(super) fn unless_given(
 }
 
 /// Whether a user has it in a record of this host.
-fn has_it(store: &FileStore, user: &UserName, spare: &Spare) -> Result<bool, CliError> {
-    let Some(account) = accounts::account(user.as_str())? else { return Ok(false) };
-    let record = store.read_open(&account).map_err(CoreError::from)?;
+fn has_it(store: &FileStore, account: &Account, spare: &Spare) -> Result<bool, CliError> {
+    let record = store.read_open(account).map_err(CoreError::from)?;
     Ok(record.zip(spare.device.secret.open()).is_some_and(|(record, seed)| record.credentials.has_seed(seed)))
 }
 
