@@ -12,18 +12,19 @@ use pam_otp_tests::{
 };
 use std::{collections::BTreeSet, fs, process::Command};
 
-/// Of one further login in a process, beyond what pam_permit alone takes there: 169,800, and a tenth more than that. The window
-/// of the tests has seven times the codes of the one that is shipped.
-const MOST: u64 = 187_000;
+/// Of one further login in a process, beyond what pam_permit alone takes there: 229,800, and a tenth more than that. The window
+/// of the tests has seven times the codes of the one that is shipped. 60,000 are the codes of the last ten minutes, which may have been
+/// used: a user who was not here within them needs none.
+const MOST: u64 = 253_000;
 
 /// Of a login in a new process, as sshd and sudo have it, with the configuration as it is shipped: beyond what pam_permit alone takes
-/// there, the loader's work for the module included: 246,200, and a twentieth more than that.
-const MOST_OF_A_NEW_PROCESS: u64 = 258_500;
+/// there, the loader's work for the module included: 294,600, of a user who has enrolled within the last ten minutes, and a twentieth more
+/// than that.
+const MOST_OF_A_NEW_PROCESS: u64 = 309_500;
 
-/// Of a login of a user with eight devices: half more than the 268,706 of a login when a user had one device and no more. It takes
-/// 375,800 of them, and a user with one device 202,500. Of the 24,800 for each further device, 11,200 are the eight blocks of its
-/// three codes.
-const MOST_OF_EIGHT: u64 = 403_000;
+/// Of a login of a user with eight devices, all of them added within the last ten minutes: 978,200, and a twentieth more than that. A
+/// user with one device takes 278,500. Of the 100,000 for each further device, 75,000 are the codes of these minutes.
+const MOST_OF_EIGHT: u64 = 1_027_000;
 
 /// Pages of the module's code, of 4,096 bytes, that a login in a new process runs something of: 43 of 94. They would be
 /// 78 if each function stood where it happens to.
@@ -120,19 +121,19 @@ fn what_a_login_runs_stands_side_by_side() {
 fn a_right_code_and_a_wrong_one_are_the_same_work_until_it_is_written_which_it_was() {
     let desk = Desk::new("");
     let (user, state) = (desk.user.name.as_str(), desk.site.state_file(&desk.user.name));
-    let decided = |expected: &str, code: String| {
-        let options = ["--toggle-collect=otp_core::decision::verify::decide_login*", "--callgrind-out-file=/dev/null"];
-        with_result(expected, &desk.service, user, &[code], &options)
+    let login = |expected: &str, code: String| {
+        with_result(expected, &desk.service, user, &[code], &["--callgrind-out-file=/dev/null"])
     };
-    // Before the first login no code of the last hour was used, and after it any of them may have been.
-    for number in [0, 1] {
+    // Before the first login no code of the last minutes was used, and after it any of them may have been: they are looked at.
+    let [fresh, used] = [0, 1].map(|number| {
         let before = fs::read(&state).unwrap();
-        let wrong = decided("PAM_AUTH_ERR", desk.phone.wrong());
+        let wrong = login("PAM_AUTH_ERR", desk.phone.wrong());
         overwrite(&state, &before);
-        let right = decided("PAM_SUCCESS", desk.phone.code(number));
-        let told = format!("{right} instructions for a right code, {wrong} for a wrong one");
-        assert!(wrong > 10_000 && right.abs_diff(wrong) * 50 <= right, "{told}");
-    }
+        [wrong, login("PAM_SUCCESS", desk.phone.code(number))]
+    });
+    let [wrong, right] = [0, 1].map(|which: usize| used.get(which).unwrap() - fresh.get(which).unwrap());
+    let told = format!("what may have been used takes {right} instructions of a right code, {wrong} of a wrong one");
+    assert!(right > 20_000 && right.abs_diff(wrong) < right / 10, "{told}");
 }
 
 /// The pages of the module that callgrind saw instructions of, by their numbers.
@@ -201,12 +202,12 @@ fn add_tokens(desk: &Desk) {
 }
 
 #[test]
-fn eight_devices_are_at_most_half_more_work_than_the_only_one_was() {
+fn eight_devices_are_at_most_four_times_the_work_of_one() {
     let desk = Desk::new("");
     desk.site.write(&format!("state_directory = \"{}\"\n", desk.site.state().display()));
     let one = of_a_user(&desk);
     add_tokens(&desk);
     let eight = of_a_user(&desk);
     let told = format!("{eight} instructions of a login with eight devices, {one} with one");
-    assert!(one < eight && eight <= MOST_OF_EIGHT, "{told}; at most {MOST_OF_EIGHT}");
+    assert!(one < eight && eight <= MOST_OF_EIGHT.min(4 * one), "{told}; at most {MOST_OF_EIGHT}");
 }

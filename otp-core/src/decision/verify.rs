@@ -23,7 +23,7 @@ use crate::value::time::{Seconds, UnixTime};
 
 /// How long an earlier step is still known to be used, behind the last accepted one: programs that keep a password send
 /// password and code again.
-const LOOK_BACK: Seconds = Seconds(3600);
+const LOOK_BACK: Seconds = Seconds(600);
 
 /// The limits from `[code]` and `[lockout]` of the configuration, and what the policy accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub enum Refusal {
         clock_behind: Option<Seconds>,
     },
     /// The code was used already: it is the code of the device's last accepted step or counter, or of an earlier one in
-    /// the window or the last hour.
+    /// the window or the last ten minutes.
     Replayed {
         /// How far the clock is behind the last login, if it is.
         clock_behind: Option<Seconds>,
@@ -323,53 +323,15 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
 /// The verdict that [`decide_login`] would reach, for a code that is only looked at. The work is the same whether it is right or
 /// wrong, so that the time does not tell a client without the right password which it was.
 pub fn look(limits: &Limits, record: &Record, attempt: &Attempt, login: &LoginContext, now: UnixTime) -> Verdict {
-    let (_, verdict) = decide_login(limits, record, attempt, login, now);
-    Unused::of(record, attempt, now).compute();
-    verdict
+    decide_login(limits, record, attempt, login, now).1
 }
 
-/// The codes of the last hour that nobody can have used, and that are therefore not looked at: how many they are tells when a user was here
-/// last. They are computed before a refusal is told, and after it is written, so that they do not tell it from an acceptance before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Unused(u64);
-
-impl Unused {
-    #[cfg(test)]
-    pub(crate) fn of_codes(count: u64) -> Self {
-        Self(count)
-    }
-
-    pub(crate) fn of(record: &Record, attempt: &Attempt, now: UnixTime) -> Self {
-        if !matches!(attempt, Attempt::Code(_)) {
-            return Self(0);
-        }
-        let of_device = |device: &Device| {
-            let Kind::Totp(clock) = device.kind else { return 0 };
-            let next = record.state.next(device.id).unwrap_or(0);
-            look_back(clock, u64::MAX, now).count().saturating_sub(look_back(clock, next, now).count())
-        };
-        let devices = &record.credentials.devices;
-        let has_phone = devices.iter().any(|device| matches!(device.kind, Kind::Totp(_)));
-        let decoy = if has_phone { None } else { decoy() };
-        let counts = devices.iter().chain(&decoy).map(of_device);
-        Self(counts.fold(0, |sum, count| sum.saturating_add(u64::try_from(count).unwrap_or(0))))
-    }
-
-    pub(crate) fn compute(self) {
-        let Some(zeros) = zeros() else { return };
-        let generator = Generator::new(&zeros, Algorithm::Sha1, Digits::SIX);
-        for counter in 0..self.0 {
-            black_box(generator.code(counter));
-        }
-    }
-}
-
-/// The steps of the last hour that may be used: those below the next one of the device.
+/// The steps of the last ten minutes that may be used: those below the next one of the device.
 fn look_back(clock: Clock, next: u64, now: UnixTime) -> RangeInclusive<u64> {
     let steps = LOOK_BACK.0.checked_div(clock.period.get()).unwrap_or(0);
-    let hour = around(clock.step_at(now), steps, 0);
+    let all = around(clock.step_at(now), steps, 0);
     match next.checked_sub(1) {
-        Some(last) => *hour.start()..=last.min(*hour.end()),
+        Some(last) => *all.start()..=last.min(*all.end()),
         #[expect(clippy::reversed_empty_ranges, reason = "there is none")]
         None => 1..=0,
     }
@@ -455,7 +417,7 @@ struct UsedBy {
     accepted: bool,
 }
 
-/// Whether a phone showed this code at its last accepted step, whenever that was, or at an earlier step of the last hour, or
+/// Whether a phone showed this code at its last accepted step, whenever that was, or at an earlier step of the last ten minutes, or
 /// it answered a challenge. A code that was never used is not found, however old it is. Computes the codes of all phones in
 /// any case, and those of the decoy for a user without a phone.
 fn used_by(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> UsedBy {

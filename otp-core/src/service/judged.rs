@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use crate::codes::attempt::{Attempt, Typed};
 use crate::config::settings::Settings;
-use crate::decision::verify::{Factor, Limits, Refusal, Unused, Verdict, decide_login};
+use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide_login};
 use crate::record::Record;
 use crate::record::credentials::{Needed, Override};
 use crate::record::state::{State, Unenforced};
@@ -45,9 +45,8 @@ pub fn judged<S: Store>(
     decide: &dyn Fn(&Limits, &Record, &Attempt) -> (State, Verdict),
 ) -> Result<(Verdict, Option<Bare>), StoreError> {
     let attempt = Attempt::parse(typed);
-    let (bare, unused) = (Cell::new(None), Cell::new(Unused::default()));
+    let bare = Cell::new(None);
     let step = |record: &Record| {
-        unused.set(Unused::of(record, &attempt, now));
         bare.set((!record.is_enrolled()).then(|| Bare::of(record, now)));
         decide(limits, record, &attempt)
     };
@@ -56,8 +55,8 @@ pub fn judged<S: Store>(
         Attempt::Passcode(_) => Needed::ForPasscode,
         Attempt::Recovery(_) | Attempt::Malformed => Needed::Nothing,
     };
-    let answer = match account {
-        Some(account) => (update_for(store, account, needed, note, step)?, bare.get()),
+    match account {
+        Some(account) => Ok((update_for(store, account, needed, note, step)?, bare.get())),
         None => {
             // Do the work of a real refusal, so that timing does not reveal that the account is unknown.
             let nobody = Account::nobody();
@@ -65,13 +64,9 @@ pub fn judged<S: Store>(
             store.rehearse_load();
             let verdict = Verdict::Refused(Refusal::UnknownUser);
             store.rehearse(&nobody, &Note { answer: Some(&verdict), ..*note })?;
-            (verdict, None)
+            Ok((verdict, None))
         }
-    };
-    if matches!(answer.0, Verdict::Refused(_)) {
-        unused.get().compute();
     }
-    Ok(answer)
 }
 
 /// The decision on a login that counts: what it remembers of the address, and of a refusal that is not enforced.
