@@ -14,6 +14,9 @@ use serde::de::DeserializeOwned;
 /// Seconds that a caller may take between two requests, enough to find a phone. After that SIGALRM ends the helper.
 const PATIENCE: u32 = 900;
 
+/// Seconds that all of it may take. The helper goes by the configuration of its start, and a caller may keep it.
+const LONGEST: u32 = 3600;
+
 /// More requests than any program sends in one run.
 const MOST_REQUESTS: usize = 100;
 
@@ -22,13 +25,24 @@ pub(crate) fn serve<T: DeserializeOwned>(mut answer: impl FnMut(T) -> Result<Rep
     // Not through io::stdin, whose own buffer keeps what was typed.
     let input = io::stdin().as_fd().try_clone_to_owned().map(File::from)?;
     let (mut input, mut output) = (WipedReader::new(input), io::stdout());
+    let (mut left, mut patience) = (LONGEST, 0);
     for _ in 0..MOST_REQUESTS {
-        alarm::set(PATIENCE);
+        (left, patience) = go_on(left, patience, alarm::cancel());
+        if left == 0 {
+            break;
+        }
+        alarm::set(patience);
         let Some(request) = read_line(&mut input)? else { break };
         let reply = answer(request);
         write_line(&mut output, &reply.unwrap_or_else(|error| failed(&error.to_string(), error.hint())))?;
     }
     Ok(())
+}
+
+/// What is left of the whole time, and the patience for the next request, where this is left of the patience for the one before.
+fn go_on(left: u32, patience: u32, rest: Option<u32>) -> (u32, u32) {
+    let left = left.saturating_sub(patience.saturating_sub(rest.unwrap_or(patience)));
+    (left, PATIENCE.min(left))
 }
 
 /// Answers the first request with an error that holds for all.
@@ -48,4 +62,22 @@ pub(crate) fn answer_once(reply: &Reply) -> ExitCode {
 
 pub(crate) fn failed(error: &str, hint: &str) -> Reply {
     Reply::Failed { error: error.to_owned(), hint: hint.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_who_asks_every_quarter_of_an_hour_is_answered_for_one() {
+        assert_eq!(go_on(LONGEST, 0, None), (3600, 900));
+        assert_eq!(go_on(3600, 900, Some(890)), (3590, 900));
+        // It waits nearly as long as it may each time.
+        let (mut left, mut patience) = (LONGEST, PATIENCE);
+        let answers = (0..5).map(|_| {
+            (left, patience) = go_on(left, patience, Some(1));
+            patience
+        });
+        assert_eq!(answers.collect::<Vec<_>>(), [900, 900, 900, 4, 1]);
+    }
 }

@@ -21,7 +21,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, close, getegid, geteuid, getuid, setresgid};
 use otp_core::audit::Event;
 use otp_core::config::paths;
-use otp_core::error::{CoreError, HelperError};
+use otp_core::error::CoreError;
 use otp_core::protocol::request::Reply;
 use otp_core::service::agent_authority;
 use otp_core::service::authority::Authority;
@@ -111,36 +111,5 @@ fn serve(site: &Site, account: Account) -> io::Result<()> {
     let log = |event: &Event<'_>| otp_helper::log("otp-helper", event);
     let caller = Caller::here(getuid().as_raw(), false, &log);
     let mut authority = LocalAuthority::for_account(site, account, caller);
-    conversation::serve(|request| {
-        is_unchanged(site)?;
-        authority.request(request)
-    })
-}
-
-/// A caller may keep the helper for hours, and with it what the administrator has forbidden since.
-fn is_unchanged(site: &Site) -> Result<(), CoreError> {
-    if Site::load(&site.path)?.config == site.config {
-        return Ok(());
-    }
-    let (error, hint) = ("the configuration was changed meanwhile".into(), "run the command again".into());
-    Err(CoreError::Agent(HelperError::Reports { error, hint }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_configuration_that_was_changed_ends_the_conversation() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let write = |text: &str| fs::write(file.path(), text).unwrap();
-        write("[policy]\nsecond_factor = \"optional\"\n");
-        let site = Site::load(file.path()).unwrap();
-        write("# the same\n[policy]\nsecond_factor = \"optional\"\n");
-        assert!(is_unchanged(&site).is_ok());
-        for other in ["[policy]\nsecond_factor = \"required\"\n", "[policy\n", ""] {
-            write(other);
-            assert!(is_unchanged(&site).is_err(), "{other}");
-        }
-    }
+    conversation::serve(|request| authority.request(request))
 }

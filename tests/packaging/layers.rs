@@ -73,6 +73,7 @@ const HOUSE: [(&str, &[&str]); 9] = [
         &[
             "crowd",
             "budgets",
+            "per_minute",
             "lines",
             "together",
             "sends",
@@ -103,6 +104,7 @@ const HOUSE: [(&str, &[&str]); 9] = [
             "keys",
             "right",
             "row_mac",
+            "signed_state",
             "database",
             "error",
             "told",

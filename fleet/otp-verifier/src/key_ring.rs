@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::database::session::Session;
 use crate::error::Error;
 use crate::keys::{Keys, VERSION};
-use crate::store::signed_state;
+use crate::signed_state;
 use crate::told::told;
 
 pub(crate) fn run(config: &Config, command: &KeyCommand) -> Result<(), Error> {

@@ -37,6 +37,7 @@ mod right;
 mod row_mac;
 mod scope_list;
 mod serve;
+mod signed_state;
 mod store;
 mod systemd;
 mod tokens;

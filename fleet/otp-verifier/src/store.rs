@@ -5,7 +5,6 @@
 
 pub(crate) mod moving;
 pub(crate) mod reseal;
-pub(crate) mod signed_state;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +31,7 @@ use crate::database::hosts::columns;
 use crate::database::resets::reset;
 use crate::database::session::{Session, Unanswered, Value};
 use crate::keys::{Keys, KeysError};
-use crate::store::signed_state::{Signed, signed};
+use crate::signed_state::{Signed, signed};
 
 /// Most bytes of a text of the audit that comes from a host.
 const LONGEST: usize = 255;

@@ -13,7 +13,7 @@ use crate::database::{LATER, Servers};
 use crate::error::Error;
 use crate::init::is_of_authority;
 use crate::keys::Keys;
-use crate::store::signed_state;
+use crate::signed_state;
 
 const DATABASE: &str = "database";
 const KEYS: &str = "keys";

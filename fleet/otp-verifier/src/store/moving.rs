@@ -10,8 +10,8 @@ use otp_core::store::note::Note;
 use otp_core::value::user::{Account, UserName};
 
 use crate::database::session::Value;
+use crate::signed_state::Signed;
 
-use super::signed_state::Signed;
 use super::{ARRIVED, DEPART, NOTHING, PgStore, RENAME, Version, What, of_record};
 
 /// Who asks a second time gets the same again. It is gone once the fleet has another device of the user, or no record.

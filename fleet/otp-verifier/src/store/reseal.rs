@@ -7,8 +7,8 @@ use otp_core::value::user::UserName;
 
 use crate::database::session::Session;
 use crate::keys::Keys;
+use crate::signed_state::{self, Signed, signed};
 use crate::store::kept;
-use crate::store::signed_state::{self, Signed, signed};
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -18,7 +18,6 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
 use super::reseal::{Resealed, reseal};
-use super::signed_state::signed;
 use super::{About, PgStore};
 use crate::database::hosts::Changed;
 use crate::database::session::Session;
@@ -26,6 +25,7 @@ use crate::database::testing::Cluster;
 use crate::keys::Keys;
 use crate::keys::tests::{keys, newer};
 use crate::right::Right;
+use crate::signed_state::signed;
 
 otp_core::store_suite!(suite_store(), Nature { locks: false, keeps_answers: true });
 

@@ -16,7 +16,7 @@ use crate::row_mac::RowOf;
 const MAC: &str = "mac ";
 
 /// The line before, and one with the MAC of the state and that of the answer that is kept with it.
-pub(super) fn signed(
+pub(crate) fn signed(
     keys: &Keys,
     user: &UserName,
     state: &str,
@@ -33,14 +33,14 @@ pub(super) fn signed(
 
 /// A state that a verifier has written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Signed<'t> {
-    pub(super) state: &'t str,
+pub(crate) struct Signed<'t> {
+    pub(crate) state: &'t str,
     of_answer: Option<&'t str>,
 }
 
 impl<'t> Signed<'t> {
     /// An error if it was written by somebody else, or for another user.
-    pub(super) fn read(keys: &Keys, user: &UserName, text: &'t str) -> Result<Self, RecordError> {
+    pub(crate) fn read(keys: &Keys, user: &UserName, text: &'t str) -> Result<Self, RecordError> {
         let parts = || {
             let (before, macs) = text.strip_suffix('\n')?.rsplit_once('\n')?;
             let state = text.get(..before.len().saturating_add(1))?;
@@ -57,7 +57,7 @@ impl<'t> Signed<'t> {
     }
 
     /// Whether a verifier has kept this answer with the state.
-    pub(super) fn has_kept(&self, keys: &Keys, user: &UserName, kept: &KeptAnswer) -> bool {
+    pub(crate) fn has_kept(&self, keys: &Keys, user: &UserName, kept: &KeptAnswer) -> bool {
         self.of_answer.is_some_and(|mac| is_genuine(keys, &of_answer(user, self.state, kept), mac))
     }
 }
