@@ -8,7 +8,7 @@ use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::CoreError;
 use otp_core::protocol::enrollment_messages;
-use otp_core::protocol::request::{self, Confidential, Declined, PinToSend, Reply, Request};
+use otp_core::protocol::request::{self, Confidential, PinToSend, Reply, Request};
 use otp_core::service::accepted_devices;
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
@@ -301,7 +301,7 @@ impl Question<'_> {
         } else {
             let counted = self.memory.budgets.spend(self.asker.uid, OWN, || {
                 let answer = asked();
-                let is_wrong = answer.as_ref().is_ok_and(|(reply, _)| is_wrong(reply));
+                let is_wrong = answer.as_ref().is_ok_and(|(reply, _)| reply.is_wrong_guess());
                 (answer, is_wrong)
             });
             match counted {
@@ -423,12 +423,6 @@ fn not_adopted(error: UpstreamError) -> Unanswered {
 /// Whether it may be a guess of a code, or of a PIN.
 fn is_guess(request: &Request) -> bool {
     request.proof().is_some() || matches!(request, Request::Confirm { .. })
-}
-
-/// Whether it was a wrong one.
-fn is_wrong(reply: &Reply) -> bool {
-    matches!(reply, Reply::Verdict(Verdict::Refused(why)) if why.is_guess())
-        || matches!(reply, Reply::Declined(Declined::PinWrong { .. } | Declined::PinUsedUp))
 }
 
 /// The login context of an asker who chooses it: no grace, no `nullok`, no enrollment, no terminal; a message if `may_send`.

@@ -1,7 +1,7 @@
 //! A record goes to another name, in one statement: at no moment is a code good under both.
 //!
-//! What is left of a user who has a device, or of whom one is required, is a record without a device, of which a second factor is
-//! required: hosts whose account has the old name still let no user in as one without a device.
+//! What stays under the old name, where the user has a device or a second factor is required, is a record without a device that requires
+//! a second factor: hosts whose account has the old name still let no user in as one without a device.
 
 use otp_core::error::CoreError;
 use otp_core::protocol::administration::Renamed;

@@ -39,7 +39,7 @@ pub(crate) struct Signed<'t> {
 }
 
 impl<'t> Signed<'t> {
-    /// An error if it was written by somebody else, or for another user.
+    /// An error if no verifier has written it for this user.
     pub(crate) fn read(keys: &Keys, user: &UserName, text: &'t str) -> Result<Self, RecordError> {
         let parts = || {
             let (before, macs) = text.strip_suffix('\n')?.rsplit_once('\n')?;
@@ -60,11 +60,6 @@ impl<'t> Signed<'t> {
     pub(crate) fn has_kept(&self, keys: &Keys, user: &UserName, kept: &KeptAnswer) -> bool {
         self.of_answer.is_some_and(|mac| is_genuine(keys, &of_answer(user, self.state, kept), mac))
     }
-}
-
-/// Whether a verifier has written the text for this user.
-pub(crate) fn is_of_verifier(keys: &Keys, user: &UserName, text: &str) -> bool {
-    Signed::read(keys, user, text).is_ok()
 }
 
 /// How the line of MACs under this key begins.

@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 use std::mem;
-use std::ops::RangeInclusive;
 
 use zeroize::Zeroizing;
 
@@ -326,17 +325,6 @@ pub fn look(limits: &Limits, record: &Record, attempt: &Attempt, login: &LoginCo
     decide_login(limits, record, attempt, login, now).1
 }
 
-/// The steps of the last ten minutes that may be used: those below the next one of the device.
-fn look_back(clock: Clock, next: u64, now: UnixTime) -> RangeInclusive<u64> {
-    let steps = LOOK_BACK.0.checked_div(clock.period.get()).unwrap_or(0);
-    let all = around(clock.step_at(now), steps, 0);
-    match next.checked_sub(1) {
-        Some(last) => *all.start()..=last.min(*all.end()),
-        #[expect(clippy::reversed_empty_ranges, reason = "there is none")]
-        None => 1..=0,
-    }
-}
-
 /// A step, counter or challenge of a device whose code was typed.
 struct Found {
     device: DeviceId,
@@ -438,7 +426,10 @@ fn used_by(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Used
         let Some(seed) = device.secret.open().or(closed.as_ref()) else { continue };
         let generator = Generator::new(seed, device.algorithm, device.digits);
         let last = next.saturating_sub(1);
-        for steps in [look_back(clock, next, now), last..=last] {
+        // Of the last ten minutes, the steps that may be used: those below the next one.
+        let steps = LOOK_BACK.0.checked_div(clock.period.get()).unwrap_or(0);
+        let lately = around(clock.step_at(now), steps, 0);
+        for steps in [*lately.start()..=last.min(*lately.end()), last..=last] {
             let found = generator.find(code, steps).filter(|_| closed.is_none());
             let was_used = found.is_some_and(|found| *found.start() < next);
             used.any |= was_used;

@@ -393,6 +393,14 @@ pub enum Reply {
     Failed { error: String, hint: String },
 }
 
+impl Reply {
+    /// Whether it says that a code or a PIN was wrong: what a budget of guesses counts.
+    pub fn is_wrong_guess(&self) -> bool {
+        matches!(self, Self::Verdict(Verdict::Refused(why)) if why.is_guess())
+            || matches!(self, Self::Declined(Declined::PinWrong { .. } | Declined::PinUsedUp))
+    }
+}
+
 /// What became of a record that was given to the fleet, and of its passcode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -678,5 +686,23 @@ impl From<&Typed> for Confidential {
 impl fmt::Debug for Confidential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Confidential(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::verify::Refusal;
+
+    #[test]
+    fn a_budget_counts_replies_that_say_that_a_guess_was_wrong() {
+        let refused = |why| Reply::Verdict(Verdict::Refused(why));
+        let wrong = refused(Refusal::Wrong { failures: 1, clock_behind: None });
+        for guess in [wrong, Reply::Declined(Declined::PinWrong { left: 2 }), Reply::Declined(Declined::PinUsedUp)] {
+            assert!(guess.is_wrong_guess(), "{guess:?}");
+        }
+        for other in [refused(Refusal::RecoveryUnknown), Reply::Declined(Declined::SeedKnown), Reply::KeptByFleet {}] {
+            assert!(!other.is_wrong_guess(), "{other:?}");
+        }
     }
 }

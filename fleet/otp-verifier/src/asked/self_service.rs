@@ -11,7 +11,6 @@ use otp_core::codes::challenge::Challenge;
 use otp_core::config::settings::Settings;
 use otp_core::decision::pin::Pin;
 use otp_core::decision::policy::{Policy, SecondFactor, Terms};
-use otp_core::decision::verify::Verdict;
 use otp_core::protocol::request::{Confidential, Declined, Reply, Request};
 use otp_core::record::Record;
 use otp_core::record::credentials_toml::carried::Carried;
@@ -100,9 +99,8 @@ impl AskingHost<'_> {
         };
         let is_by_passcode = self.permitted(question, &store, &asking, record.as_ref(), &resumed)?;
         let step = self.step(question, store, &asking, resumed, is_by_passcode)?;
-        let is_wrong_pin = matches!(step.reply, Reply::Declined(Declined::PinWrong { .. } | Declined::PinUsedUp));
         // As at logins: a recovery code cannot be guessed.
-        if is_wrong_pin || matches!(step.reply, Reply::Verdict(Verdict::Refused(why)) if why.is_guess()) {
+        if step.reply.is_wrong_guess() {
             self.count_wrong(&asking);
         }
         answer_to(question, step)

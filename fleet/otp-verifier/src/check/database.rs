@@ -13,7 +13,7 @@ use crate::database::{LATER, Servers};
 use crate::error::Error;
 use crate::init::is_of_authority;
 use crate::keys::Keys;
-use crate::signed_state;
+use crate::signed_state::Signed;
 
 const DATABASE: &str = "database";
 const KEYS: &str = "keys";
@@ -110,7 +110,7 @@ fn shut(keys: &Keys, session: &Session) -> Result<Vec<String>, StoreError> {
         let read = || Some((row.try_get(0).ok()?, row.try_get(1).ok()?, row.try_get(2).ok()?));
         let (name, sealed, state): (String, &[u8], &str) =
             read().ok_or_else(|| StoreError::Unreachable("a row cannot be read".into()))?;
-        let is_good = |user| keys.open(&user, sealed).is_ok() && signed_state::is_of_verifier(keys, &user, state);
+        let is_good = |user| keys.open(&user, sealed).is_ok() && Signed::read(keys, &user, state).is_ok();
         if !UserName::parse(&name).is_some_and(is_good) {
             shut.push(name);
         }

@@ -80,7 +80,7 @@ fn what_is_left_requires_a_second_factor_and_is_in_nobodys_way() {
     let passcode = || UserOrder::IssuePasscode { valid: 60, service: None };
     assert!(scene.order(DESK, "bob", passcode()).is_ok());
     assert_eq!(asked(&scene, DESK, "alice", "bob"), renamed("has-record"));
-    // So it does of a user of whom one is required, and who has no device.
+    // The same for a user without a device, for whom an administrator requires a second factor.
     let required = UserOrder::Override { name: "required".into(), until: None };
     assert_eq!(scene.order(DESK, "carl", required), Ok(json!({"changed": true})));
     assert_eq!(asked(&scene, DESK, "carl", "charles"), renamed("done"));

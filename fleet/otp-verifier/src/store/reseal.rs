@@ -1,4 +1,4 @@
-//! Rotation of the key: each record is opened with an old key and sealed under the present one, and its state gets its MACs anew. Killed
+//! Rotation of the key: each record is opened with an old key and sealed under the present one, and its state gets MACs under it. Killed
 //! anywhere, it goes on where it was: a row says under which key it is.
 
 use otp_core::store::error::StoreError;
@@ -79,7 +79,7 @@ impl Batch {
             let (name, old, old_state): (String, Vec<u8>, String) =
                 read().ok_or_else(|| StoreError::Unreachable("a row cannot be read".into()))?;
             batch.last = Some(name.clone());
-            match anew(keys, &name, &old, &old_state, kept(&row)) {
+            match under_present_key(keys, &name, &old, &old_state, kept(&row)) {
                 None => batch.shut.push(name),
                 Some((new, new_state)) => {
                     batch.names.push(name);
@@ -105,8 +105,14 @@ impl Batch {
     }
 }
 
-/// A record sealed anew, and its state with other MACs.
-fn anew(keys: &Keys, name: &str, old: &[u8], old_state: &str, kept: Option<KeptAnswer>) -> Option<(Vec<u8>, String)> {
+/// A record sealed under the present key, and its state with MACs under it.
+fn under_present_key(
+    keys: &Keys,
+    name: &str,
+    old: &[u8],
+    old_state: &str,
+    kept: Option<KeptAnswer>,
+) -> Option<(Vec<u8>, String)> {
     let user = UserName::parse(name)?;
     let text = keys.open(&user, old).ok()?;
     let before = Signed::read(keys, &user, old_state).ok()?;
@@ -160,7 +166,7 @@ mod tests {
         assert_eq!(ask(&place.keys, 1, &right()), by_phone());
         let batch = Batch::after("", &place.session, &both).unwrap();
         let wrong_one = ask(&place.keys, 2, &wrong());
-        // The record is sealed anew, its state is under the old key and has what came in between.
+        // The record is sealed under the new key; its state is under the old one and has what came in between.
         assert_eq!(batch.write(&place.session).unwrap(), 0);
         assert_eq!(ask(&both, 2, &right()), wrong_one);
         let whole = Resealed { done: 1, ..Resealed::default() };
