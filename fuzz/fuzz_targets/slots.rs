@@ -58,7 +58,8 @@ fn spelled(slot: &Slot) -> String {
         let used = progress.used.map_or("never".to_owned(), |time| time.0.to_string());
         let confirmed = if progress.is_confirmed { "" } else { " unconfirmed" };
         let resync = if progress.awaits_resync { " awaits-resync" } else { "" };
-        writeln!(text, "device {} next {} used {used}{confirmed}{resync}", device.0, progress.next).unwrap();
+        let lately = if progress.lately.0 == 0 { String::new() } else { format!(" lately {:032x}", progress.lately.0) };
+        writeln!(text, "device {} next {} used {used}{lately}{confirmed}{resync}", device.0, progress.next).unwrap();
     }
     text
 }

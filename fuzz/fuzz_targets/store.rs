@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use otp_core::record::credentials::Credentials;
 use otp_core::record::credentials_toml::ReadContext;
 use otp_core::record::id::{DeviceId, EnrollmentId};
-use otp_core::record::state::{Lock, Progress, State, Unenforced};
+use otp_core::record::state::{Lately, Lock, Progress, State, Unenforced};
 use otp_core::record::state_slot::{SLOT_SIZE, Slot};
 use otp_core::store::files::open::FileStore;
 use otp_core::store::note::Note;
@@ -117,8 +117,9 @@ fn state(input: &mut Unstructured<'_>) -> Result<State> {
     let enrollment = if input.ratio(1, 8)? { EnrollmentId([2; 16]) } else { ENROLLMENT };
     let mut state = State::new(enrollment);
     for id in [1, 2] {
-        let (is_confirmed, awaits_resync) = (input.arbitrary()?, input.arbitrary()?);
-        let progress = Progress { is_confirmed, awaits_resync, ..Progress::from(input.arbitrary()?) };
+        let (is_confirmed, awaits_resync, lately) =
+            (input.arbitrary()?, input.arbitrary()?, Lately(input.arbitrary()?));
+        let progress = Progress { is_confirmed, awaits_resync, lately, ..Progress::from(input.arbitrary()?) };
         state.devices.insert(DeviceId(id), progress);
     }
     if input.ratio(1, 8)? {

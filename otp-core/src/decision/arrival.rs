@@ -86,7 +86,7 @@ impl Record {
         let random = self.credentials.enrollment.0.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
         for device in self.credentials.devices.iter().filter(|device| matches!(device.kind, Kind::Sent(_))) {
             if let Some(progress) = self.state.devices.get_mut(device.id) {
-                progress.next = progress.next.saturating_add(random.into());
+                progress.move_to(progress.next.saturating_add(random.into()));
             }
         }
     }
@@ -192,7 +192,7 @@ fn used_in_both(record: &Record, other: &Record) -> State {
         for same in other.credentials.devices.iter().filter(|same| device.shows_codes_of(same)) {
             let (here, there) = (state.devices.get_mut(device.id), other.state.devices.get(same.id));
             if let (Some(here), Some(there)) = (here, there) {
-                here.next = here.next.max(there.next);
+                here.move_to(here.next.max(there.next));
                 here.awaits_resync |= there.awaits_resync;
             }
         }

@@ -74,7 +74,7 @@ impl Record {
         let mut state = self.state.clone();
         let progress = state.devices.get_mut(device.id)?;
         let counter = progress.next;
-        progress.next = counter.checked_add(1)?;
+        progress.move_to(counter.checked_add(1)?);
         let code = Generator::new(device.secret.open()?, device.algorithm, device.digits).code(counter)?.reveal();
         Some((challenged(state, device, counter.to_string(), now), code))
     }

@@ -54,7 +54,7 @@ impl Record {
             if let (Kind::Totp(clock), true) = (&device.kind, is_ahead)
                 && let Some(progress) = state.devices.get_mut(device.id)
             {
-                progress.next = clock.step_at(now);
+                progress.move_to(clock.step_at(now));
                 progress.used = progress.used.filter(|time| *time <= now);
             }
         }

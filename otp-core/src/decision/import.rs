@@ -147,7 +147,7 @@ impl Import {
             for device in record.credentials.devices.iter().filter(|device| imported.is(device)) {
                 let used = imported.used_below(self.now);
                 if let Some(progress) = state.devices.get_mut(device.id) {
-                    progress.next = used.max(progress.next);
+                    progress.move_to(used.max(progress.next));
                 }
             }
         }

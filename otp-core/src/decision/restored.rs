@@ -32,12 +32,12 @@ impl Record {
                 // As far ahead as the window reaches, a code may have been used, too.
                 Kind::Totp(clock) => {
                     let used = clock.step_at(now).saturating_add(window);
-                    progress.next = progress.next.max(used.saturating_add(1));
+                    progress.move_to(progress.next.max(used.saturating_add(1)));
                 }
                 Kind::Hotp => progress.awaits_resync = true,
                 // Each answer is to a question that is drawn afresh.
                 Kind::Ocra(_) => {}
-                Kind::Sent(_) => progress.next = progress.next.saturating_add(SENT_SINCE),
+                Kind::Sent(_) => progress.move_to(progress.next.saturating_add(SENT_SINCE)),
             }
         }
         record

@@ -117,7 +117,9 @@ impl Record {
             return (Change::State(state), Verdict::Refused(refusal));
         };
         if let Some(progress) = state.devices.get_mut(device.id) {
-            (progress.next, progress.awaits_resync) = (place.next, false);
+            let second = place.next.saturating_sub(1);
+            around(second, 1, 0).try_for_each(|used| progress.use_up(used));
+            progress.awaits_resync = false;
         }
         for own in record.credentials.devices.iter_mut().filter(|own| own.id == device.id) {
             if let Kind::Totp(clock) = &mut own.kind {

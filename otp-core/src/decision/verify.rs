@@ -1,7 +1,7 @@
 //! The verdict on one attempt, as a pure function: no clock, no file, no log.
 
 use std::hint::black_box;
-use std::mem;
+use std::{iter, mem};
 
 use zeroize::Zeroizing;
 
@@ -14,15 +14,15 @@ use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind};
 use crate::record::id::DeviceId;
 use crate::record::seal::Shut;
-use crate::record::state::{Lock, State};
+use crate::record::state::{Lock, Progress, State};
 use crate::value::destination::Channel;
 use crate::value::login_context::LoginContext;
 use crate::value::secret::Secret;
 use crate::value::time::{Seconds, UnixTime};
 
-/// How long an earlier step is still known to be used, behind the last accepted one: programs that keep a password send
-/// password and code again.
-const LOOK_BACK: Seconds = Seconds(600);
+/// How long an earlier step that was accepted is still known to be used, behind the last accepted one: programs that keep a
+/// password send password and code again.
+const LOOK_BACK: Seconds = Seconds(3600);
 
 /// The limits from `[code]` and `[lockout]` of the configuration, and what the policy accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,8 +97,8 @@ pub enum Refusal {
         /// How far the clock is behind the last login, if it is: right codes then look wrong.
         clock_behind: Option<Seconds>,
     },
-    /// The code was used already: it is the code of the device's last accepted step or counter, or of an earlier one in
-    /// the window or the last ten minutes.
+    /// The code was used already: it is the code of the device's last accepted step or counter, of an earlier one in the
+    /// window, or of one that was accepted in the last hour.
     Replayed {
         /// How far the clock is behind the last login, if it is.
         clock_behind: Option<Seconds>,
@@ -348,12 +348,12 @@ fn use_up(found: &[Found], state: &mut State) -> Option<Factor> {
         let progress = state.devices.get_mut(*device)?;
         let is_unused = match at {
             At::Counter(counter) if progress.next <= *counter => {
-                progress.next = counter.checked_add(1)?;
+                progress.use_up(*counter)?;
                 true
             }
             At::Counter(_) => false,
             At::Challenge(Answered { place, next }) => {
-                progress.next = *next;
+                progress.move_to(*next);
                 state.challenges.get_mut(*place).is_some_and(|challenge| !mem::replace(&mut challenge.is_used, true))
             }
         };
@@ -369,12 +369,9 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     let devices = if devices.is_empty() { decoy.as_slice() } else { devices.as_slice() };
     let mut found = Vec::with_capacity(devices.len());
     for device in devices {
-        // What is sealed still takes the time of a seed: zeros, whose codes are never found.
-        let closed = if device.secret.open().is_some() { None } else { zeros() };
-        let seed = device.secret.open().or(closed.as_ref());
         let in_window = |window| {
-            let found = Generator::new(seed?, device.algorithm, device.digits).find(code, window);
-            found.filter(|_| closed.is_none())
+            let (generator, is_open) = generator_of(device)?;
+            generator.find(code, window).filter(|_| is_open)
         };
         // Two steps in a window can give equal digits (1 in 10⁶), which must be accepted only once. TOTP: take the later
         // step, so that the code is not accepted again once the window has moved. HOTP: take the earlier counter, so that
@@ -398,6 +395,13 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     found
 }
 
+/// The codes of a device, and whether any of them may be found: what is sealed takes the time of a seed, too, which is zeros then.
+fn generator_of(device: &Device) -> Option<(Generator, bool)> {
+    let zeros = if device.secret.open().is_some() { None } else { zeros() };
+    let seed = device.secret.open().or(zeros.as_ref())?;
+    Some((Generator::new(seed, device.algorithm, device.digits), zeros.is_none()))
+}
+
 /// Whose used code it is.
 struct UsedBy {
     any: bool,
@@ -405,7 +409,7 @@ struct UsedBy {
     accepted: bool,
 }
 
-/// Whether a phone showed this code at its last accepted step, whenever that was, or at an earlier step of the last ten minutes, or
+/// Whether a phone showed this code at its last accepted step, whenever that was, or at an accepted step of the last hour, or
 /// it answered a challenge. A code that was never used is not found, however old it is. Computes the codes of all phones in
 /// any case, and those of the decoy for a user without a phone.
 fn used_by(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> UsedBy {
@@ -420,18 +424,15 @@ fn used_by(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Used
     }
     for device in devices.iter().filter(periodic).chain(&decoy) {
         let Kind::Totp(clock) = device.kind else { continue };
-        // Nothing is known to be used of a device without a next step: the decoy.
-        let next = record.state.next(device.id).unwrap_or(0);
-        let closed = if device.secret.open().is_some() { None } else { zeros() };
-        let Some(seed) = device.secret.open().or(closed.as_ref()) else { continue };
-        let generator = Generator::new(seed, device.algorithm, device.digits);
-        let last = next.saturating_sub(1);
-        // Of the last ten minutes, the steps that may be used: those below the next one.
-        let steps = LOOK_BACK.0.checked_div(clock.period.get()).unwrap_or(0);
-        let lately = around(clock.step_at(now), steps, 0);
-        for steps in [*lately.start()..=last.min(*lately.end()), last..=last] {
-            let found = generator.find(code, steps).filter(|_| closed.is_none());
-            let was_used = found.is_some_and(|found| *found.start() < next);
+        // Nothing is known to be used of a device without progress: the decoy.
+        let progress = record.state.devices.get(device.id).copied().unwrap_or(Progress::from(0));
+        let Some((generator, is_open)) = generator_of(device) else { continue };
+        let last = progress.next.saturating_sub(1);
+        let hour_ago = clock.step_at(UnixTime(now.0.saturating_sub(LOOK_BACK.0)));
+        let earlier = progress.accepted_lately().filter(|step| (hour_ago..last).contains(step));
+        for step in iter::once(last).chain(earlier) {
+            let is_equal = generator.find(code, step..=step).is_some();
+            let was_used = is_equal && step < progress.next && is_open;
             used.any |= was_used;
             used.accepted |= was_used && limits.devices.accept(device);
         }

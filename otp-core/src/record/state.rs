@@ -1,6 +1,6 @@
 //! State: what a login changes.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use crate::record::by_device::ByDevice;
 use crate::record::id::{DeviceId, EnrollmentId};
@@ -42,6 +42,7 @@ pub struct Used(pub u16);
 pub struct Progress {
     /// The lowest TOTP step or HOTP counter that is still accepted.
     pub next: u64,
+    pub lately: Lately,
     /// When a code of it was accepted last.
     pub used: Option<UnixTime>,
     /// Whether it has shown a right code. An administrator may add a token that has shown none.
@@ -49,6 +50,11 @@ pub struct Progress {
     /// Whether how far it has come is no longer known, after a restore: its codes wait for a resync.
     pub awaits_resync: bool,
 }
+
+/// Which of the 128 steps or counters below the next one were accepted: bit n is the one n + 1 below it. It tells a used code from
+/// a wrong one, and lets nobody in: that is for [`Progress::next`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lately(pub u128);
 
 /// A device was challenged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +129,31 @@ impl fmt::Display for Lock {
 impl Progress {
     /// A confirmed device before its first use.
     pub fn from(next: u64) -> Self {
-        Self { next, used: None, is_confirmed: true, awaits_resync: false }
+        Self { next, lately: Lately::default(), used: None, is_confirmed: true, awaits_resync: false }
+    }
+
+    /// Sets the next step or counter. Those that were accepted lately are forgotten if it falls.
+    pub fn move_to(&mut self, next: u64) {
+        let rise = next.checked_sub(self.next).and_then(|steps| u32::try_from(steps).ok());
+        self.lately = Lately(rise.and_then(|steps| self.lately.0.checked_shl(steps)).unwrap_or(0));
+        self.next = next;
+    }
+
+    /// The code of this step or counter was accepted.
+    pub fn use_up(&mut self, place: u64) -> Option<()> {
+        self.move_to(place.checked_add(1)?);
+        self.lately.0 |= 1;
+        Some(())
+    }
+
+    /// The steps or counters that were accepted lately, the latest first.
+    pub fn accepted_lately(&self) -> impl Iterator<Item = u64> {
+        let (next, mut left) = (self.next, self.lately.0);
+        iter::from_fn(move || {
+            let below = u64::from(left.trailing_zeros()).saturating_add(1);
+            left &= left.checked_sub(1)?;
+            next.checked_sub(below)
+        })
     }
 }
 
@@ -155,7 +185,9 @@ impl State {
     pub(crate) fn set_nexts(&mut self, nexts: impl IntoIterator<Item = (u8, u64)>) {
         for (id, next) in nexts {
             let known = self.devices.get(DeviceId(id)).copied();
-            self.devices.insert(DeviceId(id), Progress { next, ..known.unwrap_or(Progress::from(next)) });
+            let mut progress = known.unwrap_or(Progress::from(next));
+            progress.move_to(next);
+            self.devices.insert(DeviceId(id), progress);
         }
     }
 
@@ -233,6 +265,34 @@ mod tests {
         assert!(!in_grace(&state, elsewhere, 100));
         state.lock = Lock::Until(UnixTime(50));
         assert!(!in_grace(&state, here, 100));
+    }
+
+    #[test]
+    fn what_was_accepted_lately_is_known_and_nothing_else() {
+        let (mut progress, mut accepted) = (Progress::from(900), vec![]);
+        for step in [1000, 1001, 1003, 1100, 1126, 1127, 1128, 1129, 1130] {
+            progress.use_up(step).unwrap();
+            accepted.insert(0, step);
+            assert!(progress.accepted_lately().eq(accepted.iter().copied().filter(|at| step - at < 128)), "{step}");
+        }
+        let lately = |progress: &Progress| progress.accepted_lately().collect::<Vec<_>>();
+        for (next, known) in [
+            (1131, 7),
+            (1132, 6),
+            (1131 + 123, 5),
+            (1131 + 124, 4),
+            (1131 + 127, 1),
+            (1131 + 128, 0),
+            (u64::MAX, 0),
+            (1130, 0),
+            (0, 0),
+        ] {
+            let mut moved = progress;
+            moved.move_to(next);
+            assert_eq!((moved.next, lately(&moved)), (next, lately(&progress)[..known].to_vec()));
+        }
+        assert_eq!(progress.use_up(u64::MAX), None);
+        assert_eq!(lately(&Progress { lately: Lately(u128::MAX), ..Progress::from(2) }), [1, 0]);
     }
 
     #[test]

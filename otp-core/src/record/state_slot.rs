@@ -2,12 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
+use base16ct::lower::encode_string;
 use crc::{CRC_64_XZ, Crc, Table};
 
-use crate::record::id::{DeviceId, EnrollmentId};
-use crate::record::state::{Challenged, Grace, Lock, Progress, State, Unenforced, Used};
+use crate::record::id::{DeviceId, EnrollmentId, from_hex};
+use crate::record::state::{Challenged, Grace, Lately, Lock, Progress, State, Unenforced, Used};
 use crate::value::network::Address;
-use crate::value::search;
 use crate::value::time::UnixTime;
 
 /// Bytes of one slot. A state file has two slots, which fit one block of a disk.
@@ -24,8 +24,9 @@ const SCRATCH_USED: &str = "scratch-used";
 const CHECKSUM: Crc<u64, Table<1>> = Crc::<u64, Table<1>>::new(&CRC_64_XZ);
 
 /// Words at the end of a device's line.
-const UNCONFIRMED: &str = " unconfirmed";
-const AWAITS_RESYNC: &str = " awaits-resync";
+const LATELY: &str = "lately";
+const UNCONFIRMED: &str = "unconfirmed";
+const AWAITS_RESYNC: &str = "awaits-resync";
 
 /// The line of a state whose passcode was used. No line is there for one that was not.
 const PASSCODE_USED: &str = "passcode used";
@@ -64,14 +65,9 @@ impl Slot {
 
     fn write(&self, text: &mut String) -> fmt::Result {
         let Self { sequence, state } = self;
-        writeln!(text, "{BEGINNING}{sequence:020}\nenrollment {}", state.enrollment)?;
-        match state.last_accepted {
-            Some(time) => writeln!(text, "last-accepted {}", time.0)?,
-            None => writeln!(text, "last-accepted never")?,
-        }
-        writeln!(text, "failures {}", state.failures)?;
-        writeln!(text, "lock {}", state.lock)?;
-        writeln!(text, "used {:016b}", state.used.0)?;
+        write!(text, "{BEGINNING}{sequence:020}\nenrollment {}\nlast-accepted ", state.enrollment)?;
+        push_time(text, state.last_accepted)?;
+        writeln!(text, "\nfailures {}\nlock {}\nused {:016b}", state.failures, state.lock, state.used.0)?;
         if state.scratch_used != Used::default() {
             writeln!(text, "{SCRATCH_USED} {:016b}", state.scratch_used.0)?;
         }
@@ -88,22 +84,23 @@ impl Slot {
             let used = if *is_used { " used" } else { "" };
             writeln!(text, "challenge {device} until {} question {question}{used}", until.0)?;
         }
-        for (device, Progress { next, used, is_confirmed, awaits_resync }) in state.devices.iter() {
+        for (device, Progress { next, lately, used, is_confirmed, awaits_resync }) in state.devices.iter() {
             // Piece by piece: with up to eight of these lines, the machinery of `writeln!` would be a good part of a login.
             text.push_str("device ");
             push_number(text, device.0.into())?;
-            text.push_str(" next ");
+            push_word(text, "next ");
             push_number(text, *next)?;
-            text.push_str(" used ");
-            match used {
-                Some(time) => push_number(text, time.0)?,
-                None => text.push_str("never"),
+            push_word(text, "used ");
+            push_time(text, *used)?;
+            if *lately != Lately::default() {
+                push_word(text, LATELY);
+                push_word(text, &encode_string(&lately.0.to_be_bytes()));
             }
             if !is_confirmed {
-                text.push_str(UNCONFIRMED);
+                push_word(text, UNCONFIRMED);
             }
             if *awaits_resync {
-                text.push_str(AWAITS_RESYNC);
+                push_word(text, AWAITS_RESYNC);
             }
             text.push('\n');
         }
@@ -163,12 +160,33 @@ impl Slot {
                 "never" => None,
                 time => Some(UnixTime(time.parse().ok()?)),
             };
-            let (is_confirmed, awaits_resync) =
-                (!search::holds(progress, UNCONFIRMED), progress.ends_with(AWAITS_RESYNC));
-            state.devices.insert(device, Progress { next, used, is_confirmed, awaits_resync });
+            let mut progress = Progress { used, ..Progress::from(next) };
+            while let Some(word) = words.next() {
+                match word {
+                    LATELY => progress.lately = Lately(u128::from_be_bytes(from_hex(words.next()?)?)),
+                    UNCONFIRMED => progress.is_confirmed = false,
+                    AWAITS_RESYNC => progress.awaits_resync = true,
+                    _ => return None,
+                }
+            }
+            state.devices.insert(device, progress);
         }
         Some(Self { sequence, state })
     }
+}
+
+/// After a blank.
+fn push_word(text: &mut String, word: &str) {
+    text.push(' ');
+    text.push_str(word);
+}
+
+fn push_time(text: &mut String, time: Option<UnixTime>) -> fmt::Result {
+    match time {
+        Some(time) => push_number(text, time.0)?,
+        None => text.push_str("never"),
+    }
+    Ok(())
 }
 
 /// In decimal.
@@ -193,8 +211,13 @@ mod tests {
     use crate::record::state::{MOST_CHALLENGES, MOST_GRACES};
 
     fn full() -> Slot {
-        let largest =
-            Progress { next: u64::MAX, used: Some(UnixTime(u64::MAX)), is_confirmed: false, awaits_resync: true };
+        let largest = Progress {
+            next: u64::MAX,
+            lately: Lately(u128::MAX),
+            used: Some(UnixTime(u64::MAX)),
+            is_confirmed: false,
+            awaits_resync: true,
+        };
         let devices = (0..MOST_DEVICES).map(|n| (DeviceId(u8::MAX - u8::try_from(n).unwrap()), largest)).collect();
         let state = State {
             enrollment: EnrollmentId([0xcd; 16]),

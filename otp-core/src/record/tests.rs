@@ -10,7 +10,7 @@ use crate::codes::recovery::RecoverySet;
 use crate::record::credentials::{DeviceName, Kind, Serial};
 use crate::record::credentials_toml::ReadContext;
 use crate::record::id::DeviceId;
-use crate::record::state::{Challenged, Grace, Lock, Unenforced, Used};
+use crate::record::state::{Challenged, Grace, Lately, Lock, Unenforced, Used};
 use crate::record::state_slot::Slot;
 use crate::testing::fixtures::{NOW, phone, record};
 use crate::value::destination::{Channel, Destination};
@@ -86,7 +86,14 @@ impl Dice {
 
     fn progress(&mut self) -> Progress {
         let used = (self.below(2) > 0).then_some(UnixTime(self.number()));
-        Progress { next: self.number(), used, is_confirmed: self.below(2) > 0, awaits_resync: self.below(4) == 0 }
+        let lately = Lately(if self.below(2) > 0 { u128::from(self.roll()) << self.below(64) } else { 0 });
+        Progress {
+            next: self.number(),
+            lately,
+            used,
+            is_confirmed: self.below(2) > 0,
+            awaits_resync: self.below(4) == 0,
+        }
     }
 
     fn credentials(&mut self) -> Credentials {

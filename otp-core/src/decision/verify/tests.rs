@@ -1,7 +1,7 @@
 use super::*;
 use crate::codes::recovery::RecoverySet;
 use crate::record::credentials::{Credentials, Override};
-use crate::record::state::Progress;
+use crate::record::state::{Lately, Progress};
 use crate::testing::fixtures::{
     EQUAL_CODES, LIMITS, NOW, STEP, after, alice, code_of, digits_of, passcode, phone, record, recovery, shown,
     ten_codes, token, typed, wrong, wrong_for_the,
@@ -51,7 +51,7 @@ fn the_right_code_is_accepted_and_used_up() {
     let mut record = record(vec![phone(1)]);
     let before = record.state.clone();
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
-    let used = Progress { used: Some(NOW), ..Progress::from(STEP + 1) };
+    let used = Progress { lately: Lately(1), used: Some(NOW), ..Progress::from(STEP + 1) };
     assert_eq!(
         record.state,
         State { devices: [(DeviceId(1), used)].into_iter().collect(), last_accepted: Some(NOW), ..before }
@@ -143,29 +143,32 @@ fn the_last_accepted_code_is_replayed_at_any_later_time_and_costs_no_try() {
 }
 
 #[test]
-fn earlier_codes_of_the_last_ten_minutes_are_replayed_and_older_ones_are_wrong() {
+fn codes_that_were_accepted_in_the_last_hour_are_replayed_and_older_ones_are_wrong() {
     let mut record = record(vec![phone(1)]);
-    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
-    for behind in [2, 3, 19, 20] {
-        assert_eq!(refused_unchanged(&record, &shown(&phone(1), STEP - behind), NOW), REPLAYED, "{behind}");
+    let accepted = [0, 1, 3, 60, 100];
+    for step in accepted {
+        assert_eq!(login(&mut record, &shown(&phone(1), STEP + step), at(STEP + step)), totp(1), "{step}");
     }
-    for now in [STEP + 1, STEP + 15] {
-        assert_eq!(refused_unchanged(&record, &shown(&phone(1), now - 20), at(now)), REPLAYED, "{now}");
-        let verdict = decide(&LIMITS, &record, &shown(&phone(1), now - 21), at(now)).1;
-        assert_eq!(verdict, wrong_for_the(1), "{now}");
+    for now in [101, 120, 121, 123, 219, 220, 221, 100_000] {
+        for step in 0..=101 {
+            let code = shown(&phone(1), STEP + step);
+            let is_used = step == 100 || accepted.contains(&step) && now - step <= 120;
+            if is_used || now - step <= LIMITS.window && step < 100 {
+                assert_eq!(refused_unchanged(&record, &code, at(STEP + now)), REPLAYED, "{step} at {now}");
+            } else if now - step > LIMITS.window {
+                assert_eq!(decide(&LIMITS, &record, &code, at(STEP + now)).1, wrong_for_the(1), "{step} at {now}");
+            }
+        }
     }
-    // The last accepted one at any time, and none that was not used.
-    for now in [STEP + 21, STEP + 100_000] {
-        assert_eq!(refused_unchanged(&record, &shown(&phone(1), STEP), at(now)), REPLAYED, "{now}");
-        assert_eq!(decide(&LIMITS, &record, &shown(&phone(1), STEP + 1), at(now)).1, wrong_for_the(1), "{now}");
-    }
-    // Ten minutes are ten minutes for a device with longer steps too.
+    // An hour is an hour for a device with longer steps too.
     let slow = Device { kind: Kind::Totp(Clock::of_app(Period::try_from(300).unwrap())), ..phone(1) };
-    let step = NOW.0 / 300;
+    let (step, time) = (NOW.0 / 300, |step: u64| UnixTime(step * 300));
     let mut record = self::record(vec![slow.duplicate()]);
-    assert_eq!(login(&mut record, &shown(&slow, step), NOW), totp(1));
-    assert_eq!(refused_unchanged(&record, &shown(&slow, step - 2), NOW), REPLAYED);
-    assert_eq!(login(&mut record, &shown(&slow, step - 3), NOW), wrong_for_the(1));
+    for step in [step, step + 12] {
+        assert_eq!(login(&mut record, &shown(&slow, step), time(step)), totp(1));
+    }
+    assert_eq!(refused_unchanged(&record, &shown(&slow, step), time(step + 12)), REPLAYED);
+    assert_eq!(decide(&LIMITS, &record, &shown(&slow, step), time(step + 13)).1, wrong_for_the(1));
 }
 
 #[test]
@@ -200,7 +203,8 @@ fn a_used_code_of_any_phone_is_replayed_after_its_window() {
     let mut record = record(vec![token(1), phone(2), phone(3)]);
     assert_eq!(login(&mut record, &shown(&phone(3), STEP), NOW), totp(3));
     assert_eq!(refused_unchanged(&record, &shown(&phone(3), STEP), at(STEP + 500)), REPLAYED);
-    assert_eq!(refused_unchanged(&record, &shown(&phone(3), STEP - 1), at(STEP + 19)), REPLAYED);
+    assert_eq!(login(&mut record, &shown(&phone(3), STEP + 10), at(STEP + 10)), totp(3));
+    assert_eq!(refused_unchanged(&record, &shown(&phone(3), STEP), at(STEP + 20)), REPLAYED);
     assert_eq!(login(&mut record, &shown(&phone(2), STEP), at(STEP + 20)), wrong_for_the(1));
 }
 
