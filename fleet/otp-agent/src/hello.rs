@@ -166,7 +166,30 @@ fn line(of: &VerifierStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use otp_core::decision::kinds::Kinds;
+    use otp_core::value::destination::Channel;
+
     use super::*;
+
+    #[test]
+    fn the_manual_shows_a_report() {
+        let report = Report(FleetStatus {
+            host: "web1".into(),
+            certificate: CertificateStatus { until: "2027-11-21T08:30:00Z".into(), days_left: 365, not_renewed: None },
+            verifiers: vec![VerifierStatus {
+                verifier: "verifier1.example.org:8443".into(),
+                standing: Standing::Serves,
+                error: None,
+                version: Some("1.0.0".into()),
+                host: Some("web1".into()),
+                rights: Some(vec!["login".into()]),
+                scope: Some(Scope { name: "staff".into(), is_empty: false }),
+                sends: Some(Kinds::of(Channel::Sms)),
+                clock_ahead: Some(0),
+            }],
+        });
+        assert!(include_str!("../../../man/otp-agent.8").contains(&report.json()), "{}", report.json());
+    }
 
     #[test]
     fn a_report_says_what_each_verifier_answers() {

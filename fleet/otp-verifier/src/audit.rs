@@ -51,6 +51,23 @@ mod tests {
     use crate::database::testing::Cluster;
     use crate::keys::tests::keys;
     use crate::store::{About, PgStore};
+    use crate::told::is_in_manual;
+
+    #[test]
+    fn the_manual_shows_a_line() {
+        let text = |text: &str| Some(text.to_owned());
+        let line = Line {
+            at: "2026-11-21T08:30:00Z".into(),
+            host: text("web1"),
+            caller_uid: Some(0),
+            user: "alice".into(),
+            service: text("sshd"),
+            rhost: text("192.0.2.1"),
+            event: "login".into(),
+            answer: text("refused wrong failures 1"),
+        };
+        assert!(is_in_manual(&[line]));
+    }
 
     #[test]
     fn the_audit_of_a_user_is_that_of_all_hosts_and_of_no_other_user() {

@@ -142,3 +142,15 @@ fn line(host: &Host) -> String {
     let scope = scope.map_or_else(|| "all users".to_owned(), |scope| format!("scope {}", scope.escape_debug()));
     format!("{host:<40} {status:<10} {:<24} {scope}", rights.join(","))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::told::is_in_manual;
+
+    #[test]
+    fn the_manual_shows_a_host() {
+        let rights = vec!["login", "enroll"];
+        assert!(is_in_manual(&[Listed { host: "web1", active: true, genuine: true, rights, scope: None }]));
+    }
+}

@@ -86,3 +86,23 @@ fn line(token: &Listed<'_>) -> String {
     let used_by = used_by.map(|host| format!(" by {}", host.escape_debug())).unwrap_or_default();
     format!("{id} {until} {:<20} {:<24} {scope}", format!("{standing}{used_by}"), rights.join(","))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::told::is_in_manual;
+
+    #[test]
+    fn the_manual_shows_a_token() {
+        let token = Listed {
+            token: "5f2b1e7a90c4d3865f2b1e7a90c4d3865f2b1e7a90c4d3865f2b1e7a90c4d386",
+            standing: "used",
+            rights: vec!["login"],
+            scope: Some("staff"),
+            until: "2026-11-21T08:30:00Z".into(),
+            used_by: Some("web1"),
+        };
+        assert!(is_in_manual(&[&token]));
+        assert!(!is_in_manual(&[Listed { standing: "lost", ..token }]));
+    }
+}

@@ -95,3 +95,23 @@ fn carry_out(config: &Config, user: &str, request: Request) -> Result<(), Error>
     let Reply::Changed(changed) = reply else { return told_json(&reply) };
     told(&format!("{user}: {}", if changed { "done" } else { "nothing was changed" }))
 }
+
+#[cfg(test)]
+mod tests {
+    use otp_core::protocol::request::{Confidential, IssuedPasscode};
+
+    use super::*;
+    use crate::told::is_in_manual;
+
+    #[test]
+    fn the_manual_shows_a_passcode() {
+        let passcode = Confidential::new("K7QD-M3XA-92TE");
+        let until = "2026-11-21T08:30:00Z".into();
+        assert!(is_in_manual(&Reply::Passcode(IssuedPasscode {
+            user: "alice".into(),
+            passcode,
+            until,
+            service: None
+        })));
+    }
+}

@@ -228,3 +228,10 @@ fn a_file_is_readable_to_the_service_or_not_and_so_is_its_folder() {
     assert!(!is_readable(0o700, 0o644));
     assert!(Authority::load(&Place::new().config).is_ok());
 }
+
+#[test]
+fn the_manual_shows_a_finding() {
+    let mut found = Findings::default();
+    found.warning("certificate", "/etc/otp-verifier/verifier.pem ends in 29 days", "run otp-verifier renew");
+    assert!(crate::told::is_in_manual(&found.0));
+}
