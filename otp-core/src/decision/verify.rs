@@ -1,6 +1,5 @@
 //! The verdict on one attempt, as a pure function: no clock, no file, no log.
 
-use std::hint::black_box;
 use std::{iter, mem};
 
 use zeroize::Zeroizing;
@@ -277,31 +276,27 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
             None => Verdict::Refused(Refusal::RecoveryUnknown),
         },
         Attempt::Code(code) => {
-            // The HMACs are computed for every user, enrolled or not, locked or not, so that timing reveals neither; and those of codes
-            // that were used for right codes, too: a person who can stop or end this process must not know which it was before that
-            // is written.
+            // The HMACs are computed for every user, enrolled or not, locked or not, so that timing reveals neither.
             let found = find(limits, record, code, now);
-            let used = black_box(used_by(limits, record, code, now));
             let scratch = record.credentials.find_scratch(code);
             state.lock = bounded(state.lock, limits, now);
             let is_open = record.is_enrolled() && !is_locked(state.lock, now);
-            let is_accepted = found.iter().any(|found| found.is_accepted);
-            let of_device = if is_open && is_accepted { use_up(&found, &mut state) } else { None };
+            let is_right = found.iter().any(|found| found.is_accepted && found.at.is_some());
+            let of_device = if is_open && is_right { use_up(&found, &mut state) } else { None };
             // Digits that are a device's code and a scratch code, by chance, are used up as both.
             let is_unused = scratch.is_some_and(|position| is_open && state.scratch_used.mark(position));
             match of_device.or(is_unused.then_some(Factor::Scratch)) {
                 Some(factor) => accept(&mut state, record, factor, now),
                 None => {
-                    let is_known = used.any || !found.is_empty();
                     let refusal = if !record.is_enrolled() {
                         Refusal::NotEnrolled
                     } else if !is_open {
                         Refusal::Locked(state.lock)
-                    } else if is_accepted || used.accepted {
+                    } else if found.iter().any(|found| found.is_accepted) {
                         Refusal::Replayed { clock_behind: clock_behind(limits, record, now) }
                     } else if scratch.is_some() {
                         Refusal::RecoveryUsed
-                    } else if is_known {
+                    } else if !found.is_empty() {
                         Refusal::KindNotAccepted { failures: None }
                     } else if let Some(why) = record.credentials.shut_to_codes() {
                         Refusal::Sealed(why)
@@ -325,11 +320,12 @@ pub fn look(limits: &Limits, record: &Record, attempt: &Attempt, login: &LoginCo
     decide_login(limits, record, attempt, login, now).1
 }
 
-/// A step, counter or challenge of a device whose code was typed.
+/// A device that shows the code that was typed, or did.
 struct Found {
     device: DeviceId,
     factor: Factor,
-    at: At,
+    /// `None` if the code is not in the window, and was used.
+    at: Option<At>,
     /// Whether the device is of a kind that is accepted.
     is_accepted: bool,
 }
@@ -347,12 +343,12 @@ fn use_up(found: &[Found], state: &mut State) -> Option<Factor> {
     for Found { device, at, factor: this, is_accepted } in found {
         let progress = state.devices.get_mut(*device)?;
         let is_unused = match at {
-            At::Counter(counter) if progress.next <= *counter => {
+            Some(At::Counter(counter)) if progress.next <= *counter => {
                 progress.use_up(*counter)?;
                 true
             }
-            At::Counter(_) => false,
-            At::Challenge(Answered { place, next }) => {
+            Some(At::Counter(_)) | None => false,
+            Some(At::Challenge(Answered { place, next })) => {
                 progress.move_to(*next);
                 state.challenges.get_mut(*place).is_some_and(|challenge| !mem::replace(&mut challenge.is_used, true))
             }
@@ -362,37 +358,65 @@ fn use_up(found: &[Found], state: &mut State) -> Option<Factor> {
     factor
 }
 
-/// Every device that has the code in its window. Computes the codes of all devices in any case.
+/// Every device that has the code in its window, or of which it was used: a phone's last accepted one, whenever that was, and those
+/// that were accepted in the last hour; a response to a challenge, as long as the state remembers it. A code that was never used
+/// is not found once it is out of the window.
+///
+/// Computes all of these codes of all devices in any case: a person who can stop or end this process must not know before it is
+/// written whether the code was right.
 fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Found> {
     let decoy = decoy();
     let devices = &record.credentials.devices;
     let devices = if devices.is_empty() { decoy.as_slice() } else { devices.as_slice() };
     let mut found = Vec::with_capacity(devices.len());
     for device in devices {
-        let in_window = |window| {
-            let (generator, is_open) = generator_of(device)?;
-            generator.find(code, window).filter(|_| is_open)
-        };
-        // Two steps in a window can give equal digits (1 in 10⁶), which must be accepted only once. TOTP: take the later
-        // step, so that the code is not accepted again once the window has moved. HOTP: take the earlier counter, so that
-        // unused codes between the two stay valid; it stays in the window until the later one is used.
-        let at = match device.kind {
-            Kind::Totp(clock) => in_window(around(clock.step_at(now), limits.window, limits.window))
-                .map(|steps| At::Counter(*steps.end())),
-            Kind::Hotp => {
-                let (next, is_lost) = match record.state.devices.get(device.id) {
-                    Some(progress) => (progress.next, progress.awaits_resync),
-                    None => (u64::MAX, true),
-                };
-                let counters = in_window(around(next, LOOK_AHEAD, LOOK_AHEAD)).filter(|_| !is_lost);
-                counters.map(|counters| At::Counter(*counters.start()))
+        // Nothing is known of the decoy.
+        let unknown = Progress { awaits_resync: true, ..Progress::from(0) };
+        let progress = record.state.devices.get(device.id).unwrap_or(&unknown);
+        let (at, was_used) = match device.kind {
+            Kind::Totp(clock) => in_time(device, clock, progress, code, limits.window, now),
+            Kind::Hotp => (in_turn(device, progress, code), false),
+            Kind::Ocra(_) | Kind::Sent(_) => {
+                let answered = record.answered(device, code, limits.window, now).map(At::Challenge);
+                (answered, record.has_answered(device, code, limits.window))
             }
-            Kind::Ocra(_) | Kind::Sent(_) => record.answered(device, code, limits.window, now).map(At::Challenge),
         };
-        let is_accepted = limits.devices.accept(device);
-        found.extend(at.map(|at| Found { device: device.id, factor: Factor::of(device), at, is_accepted }));
+        if at.is_some() || was_used {
+            let is_accepted = limits.devices.accept(device);
+            found.push(Found { device: device.id, factor: Factor::of(device), at, is_accepted });
+        }
     }
     found
+}
+
+/// The step in the window, and whether the code was used before. Two steps in a window can give equal digits (1 in 10⁶), which
+/// must be accepted only once: of these the later one, so that the code is not accepted again once the window has moved.
+fn in_time(
+    device: &Device,
+    clock: Clock,
+    progress: &Progress,
+    code: &Code,
+    window: u64,
+    now: UnixTime,
+) -> (Option<At>, bool) {
+    let Some((generator, is_open)) = generator_of(device) else { return (None, false) };
+    let in_window = generator.find(code, around(clock.step_at(now), window, window));
+    let last = progress.next.saturating_sub(1);
+    let hour_ago = clock.step_at(UnixTime(now.0.saturating_sub(LOOK_BACK.0)));
+    let earlier = progress.accepted_lately().filter(|step| (hour_ago..last).contains(step));
+    let was_used = iter::once(last).chain(earlier).fold(false, |was_used, step| {
+        let is_equal = generator.find(code, step..=step).is_some();
+        was_used | (is_equal && step < progress.next)
+    });
+    (in_window.filter(|_| is_open).map(|steps| At::Counter(*steps.end())), was_used && is_open)
+}
+
+/// The counter in the window: of two with equal digits the earlier one, so that unused codes between the two stay valid. It stays
+/// in the window until the later one is used.
+fn in_turn(device: &Device, progress: &Progress, code: &Code) -> Option<At> {
+    let (generator, is_open) = generator_of(device)?;
+    let in_window = generator.find(code, around(progress.next, LOOK_AHEAD, LOOK_AHEAD));
+    in_window.filter(|_| is_open && !progress.awaits_resync).map(|counters| At::Counter(*counters.start()))
 }
 
 /// The codes of a device, and whether any of them may be found: what is sealed takes the time of a seed, too, which is zeros then.
@@ -400,44 +424,6 @@ fn generator_of(device: &Device) -> Option<(Generator, bool)> {
     let zeros = if device.secret.open().is_some() { None } else { zeros() };
     let seed = device.secret.open().or(zeros.as_ref())?;
     Some((Generator::new(seed, device.algorithm, device.digits), zeros.is_none()))
-}
-
-/// Whose used code it is.
-struct UsedBy {
-    any: bool,
-    /// A phone of a kind that is accepted.
-    accepted: bool,
-}
-
-/// Whether a phone showed this code at its last accepted step, whenever that was, or at an accepted step of the last hour, or
-/// it answered a challenge. A code that was never used is not found, however old it is. Computes the codes of all phones in
-/// any case, and those of the decoy for a user without a phone.
-fn used_by(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> UsedBy {
-    let periodic = |device: &&Device| matches!(device.kind, Kind::Totp(_));
-    let devices = &record.credentials.devices;
-    let decoy = if devices.iter().any(|device| periodic(&device)) { None } else { decoy() };
-    let mut used = UsedBy { any: false, accepted: false };
-    for device in devices.iter().filter(|device| device.kind.takes_a_challenge()) {
-        let was_used = record.has_answered(device, code, limits.window);
-        used.any |= was_used;
-        used.accepted |= was_used && limits.devices.accept(device);
-    }
-    for device in devices.iter().filter(periodic).chain(&decoy) {
-        let Kind::Totp(clock) = device.kind else { continue };
-        // Nothing is known to be used of a device without progress: the decoy.
-        let progress = record.state.devices.get(device.id).copied().unwrap_or(Progress::from(0));
-        let Some((generator, is_open)) = generator_of(device) else { continue };
-        let last = progress.next.saturating_sub(1);
-        let hour_ago = clock.step_at(UnixTime(now.0.saturating_sub(LOOK_BACK.0)));
-        let earlier = progress.accepted_lately().filter(|step| (hour_ago..last).contains(step));
-        for step in iter::once(last).chain(earlier) {
-            let is_equal = generator.find(code, step..=step).is_some();
-            let was_used = is_equal && step < progress.next && is_open;
-            used.any |= was_used;
-            used.accepted |= was_used && limits.devices.accept(device);
-        }
-    }
-    used
 }
 
 impl State {
