@@ -101,7 +101,7 @@ define verifier_files
 0644 $(sysusersdir)/otp-verifier.conf config/sysusers-verifier.conf
 $(foreach page,$(verifier_pages),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 endef
-# A page in Cockpit. What is installed was built by `make cockpit`, and is part of the source: nobody needs npm.
+# A page in Cockpit. What is installed was built by `make cockpit`, and is part of the source: an installation needs no npm.
 cockpitdir := $(datadir)/cockpit/pam-otp
 define cockpit_files
 $(foreach file,$(wildcard cockpit/dist/*),0644 $(cockpitdir)/$(notdir $(file)) $(file)$(newline))

@@ -5,14 +5,14 @@
 #   make reproducible   the Debian package built again in another folder, compared byte for byte
 #   make tpm         an emulated TPM keeps the key of sealed seeds
 #   make vm          the package on a Debian 13 that boots under emulation; VM_SCRIPTS='package selinux' for some of them
-#   make newcomer    README.md's commands, as somebody follows them      make check-container   the image of `make container`
+#   make newcomer    README.md's commands, as a newcomer follows them      make check-container   the image of `make container`
 #   make fleet-figures    how many logins a second, a million users, 9,900 hosts; parts='races speed' for some of them
 #   make fleet-power-cut  both machines of the database lose their power     make fleet-patroni   its leader killed, frozen, switched
 #   make fleet-ansible    the playbook on machines that boot                 make fleet-compose   the compose file with podman
 #   make cookbook    each recipe of docs/services with the real thing; COOKBOOK='ssh sudo' for some of them
 #   make fuzz        FUZZ_SECONDS=600 for each target      make mutants   which change of the code does no test notice?
 #   make bench       what a login costs, beside other modules; BENCH=--help for its options
-#   make pictures    docs/*.svg, drawn anew
+#   make pictures    docs/*.svg, drawn again
 .PHONY: fleet-figures fleet-power-cut fleet-patroni fleet-ansible fleet-compose tpm proof reproducible vm cookbook newcomer check-container soak timing asan asan-inside fuzz-build fuzz mutants bench login-code pictures
 
 # Fuzzing with LLVM's libFuzzer, on stable Rust: to count what was run through takes ordinary flags. AddressSanitizer

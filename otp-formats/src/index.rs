@@ -28,7 +28,7 @@ pub(crate) struct Index {
     more: Vec<Row>,
     /// Owners of whom nothing is taken.
     left_out: HashSet<u64>,
-    /// Whether there are entries of nobody.
+    /// Whether there are entries without a user.
     pub(crate) has_stock: bool,
 }
 
@@ -96,7 +96,7 @@ impl Index {
         self.first.get(place).into_iter().chain(more.take_while(move |row| Some(row.owner) == owner))
     }
 
-    /// Reads the entries of one owner again. Those of a file that has changed meanwhile are nobody's.
+    /// Reads the entries of one owner again. In a file that has changed meanwhile, an entry of another owner is a fault.
     pub(crate) fn again<D>(
         &self,
         place: usize,

@@ -15,7 +15,7 @@ use crate::text::Text;
 pub trait Source: Sync {
     /// The number of entries; their places run from 0, in the order of the file.
     fn count(&self) -> usize;
-    /// Whether there are entries of nobody.
+    /// Whether there are entries without a user.
     fn has_stock(&self) -> bool {
         false
     }
@@ -34,7 +34,7 @@ pub struct Entry {
     pub found: Found,
     /// What could not be imported as it was, in sentences for the administrator.
     pub remarks: Vec<String>,
-    /// Who made the token of an entry that the file gives to nobody.
+    /// The maker of the token, in an entry that the file gives to no user.
     pub maker: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Whose {
     User(String),
-    /// A token that the file gives to nobody.
+    /// A token that the file gives to no user.
     Serial(String),
 }
 

@@ -80,7 +80,7 @@ impl Token {
         Ok(self)
     }
 
-    /// Notes whose it is and who made it; an empty text is nobody.
+    /// Notes user and maker; an empty text is none.
     pub(crate) fn of(mut self, user: &str, maker: &str) -> Self {
         self.user = Some(user).filter(|user| !user.is_empty()).map(str::to_owned);
         let maker: String = maker.chars().filter(|letter| !letter.is_control()).take(80).collect();

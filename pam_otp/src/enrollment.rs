@@ -63,7 +63,7 @@ fn of_another(host: &mut dyn Host, pending: &[u8]) -> EnrollmentOutcome {
     EnrollmentOutcome::Failed(failed(host, &String::from_utf8_lossy(pending), ModuleError::PendingForAnother))
 }
 
-/// Whether this login may go on. `leaving` is PAM_DELETE_CRED, which refuses no one.
+/// Whether this login may go on. `leaving` is PAM_DELETE_CRED, which refuses no user.
 pub(crate) fn set_credentials(host: &mut dyn Host, leaving: bool) -> EnrollmentOutcome {
     if !leaving {
         host.tell_what_waited();

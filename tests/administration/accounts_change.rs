@@ -110,7 +110,7 @@ fn the_hook_removes_the_record_with_the_account() {
     leavers.iter().for_each(|user| drop(Phone::enroll(&site, &user.name)));
     let mark = syslog::mark();
     {
-        // Nobody else removes an account while the hook is there.
+        // No other test removes an account while the hook is there.
         let _one_at_a_time = account_lock();
         for place in places {
             machine::run(Command::new("install").args(["-D", "-m", "0755", hook, place]));

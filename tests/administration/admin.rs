@@ -528,7 +528,7 @@ fn check_finds_a_helper_that_is_missing_or_has_the_wrong_mode() {
     fs::set_permissions(&file, Permissions::from_mode(0o2755)).unwrap();
     let outcome = elsewhere(&format!("{} {HELPER}", file.display()), &check);
     assert!(outcome.out.contains(&format!("{HELPER}: must be of the same group as /var/lib/pam_otp/")), "{outcome:?}");
-    // As whoever copies what `make install DESTDIR=…` has put somewhere.
+    // As it is after a copy of what `make install DESTDIR=…` has put somewhere.
     chown(&file, None, Some(0)).unwrap();
     chown(&site.state, None, Some(0)).unwrap();
     fs::set_permissions(&file, Permissions::from_mode(0o2755)).unwrap();

@@ -1,4 +1,4 @@
-//! What names everybody: how often it reads and writes, in what order it speaks, and how it is interrupted.
+//! Commands about all users: how often they read and write, in what order they speak, and how they are interrupted.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{desk::Desk, machine, outcome::Outcome, pty::Pty, site::Site, users::TestUser};

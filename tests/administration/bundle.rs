@@ -393,7 +393,7 @@ fn a_record_is_bound_to_the_account_that_it_is_renamed_to() {
     assert!(moving.import("bundle", &["nobody", "--yes"]).err.contains("has no record of nobody"));
     let added = moving.import("bundle", &["--add", "--yes"]);
     assert!(added.code == Some(2) && added.err.contains("--add does not go with a bundle"), "{added:?}");
-    // Whoever is renamed is named, besides others.
+    // `--rename` names its user, besides those in the arguments.
     Phone::enroll(&moving.from.site, b);
     done(&moving.export("both", &[a, b]));
     let third = TestUser::new("third");
@@ -532,7 +532,7 @@ fn a_move_that_is_killed_leaves_a_whole_bundle_or_none_and_each_record_in_one_pl
         if Path::new(&to).exists() {
             done(&moving.import(&name, &["--yes", "--quiet"]));
         }
-        // Nobody is lost.
+        // No user is lost.
         let stems = |site: &Site| -> BTreeSet<String> {
             site.files().iter().filter_map(|name| name.strip_suffix(".toml").map(str::to_owned)).collect()
         };

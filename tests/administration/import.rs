@@ -192,7 +192,7 @@ fn no_time_based_code_that_pam_oath_accepted_is_good_again_not_even_one_ahead_of
         assert_eq!(moving.our_login(&bob, &totp(&of_bob, used)), "replayed");
     }
     assert_eq!(moving.our_login(&bob, &totp(&of_bob, step + 4)), "accepted");
-    // Nobody knows what somebody used before the file was last written anew by hand.
+    // The file does not tell which codes a user used before it was last rewritten by hand.
     assert_eq!(moving.our_login(&carol, &totp(&of_carol, step)), "replayed");
     assert_eq!(moving.our_login(&carol, &totp(&of_carol, step + 2)), "accepted");
 }
@@ -519,7 +519,7 @@ fn an_import_that_is_killed_again_and_again_has_each_user_whole_or_not_at_all() 
         import.kill();
         moving.checked(import.end());
 
-        // Whoever was told is there, and whoever is there is whole.
+        // Each user that the import reported is there, and each record that is there is whole.
         let list = Outcome::of(moving.site.admin_command().args(["list", "--json"]), "");
         assert_eq!(list.code, Some(0), "after {killed} kills: {}{}", list.out, list.err);
         let enrolled: BTreeSet<_> = list.json().iter().map(|line| line["user"].as_str().unwrap().to_owned()).collect();

@@ -243,7 +243,7 @@ fn one_folder_of_roots_may_hold_a_file_for_each_user() {
         let import = moving.import(&["--from", &from, "--replace", "--yes", &alice.name, &bob.name]);
         assert_eq!(import.code, Some(0), "{import:?}");
     }
-    // Where somebody else could put a file, root reads none.
+    // Root reads no file in a folder where another user could put one.
     fs::set_permissions(&folder, Permissions::from_mode(0o1733)).unwrap();
     let from = format!("{}/%u", folder.display());
     let import = moving.import(&["--from", &from, &alice.name]);

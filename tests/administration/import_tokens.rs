@@ -409,7 +409,7 @@ fn an_assignment_that_was_killed_is_found_by_the_next_command() {
     );
     assert!(store.stock().is_empty());
     assert_eq!(store.login(&alice, &hotp(&seeds[1], 0)), "accepted");
-    // Killed before the record was written: the token is anybody's.
+    // Killed before the record was written: any user can get the token.
     let csv = store.file("third.csv", format!("C3,{},hotp,6,0\n", seed()));
     store.out(&["import", "csv", &csv]);
     let text = fs::read_to_string(file("C3")).unwrap();
@@ -428,7 +428,7 @@ fn a_file_that_says_whose_a_token_is_takes_it_out_of_the_stock() {
     assert_eq!(store.stock(), ["A1", "B2"]);
     store.out(&["import", "csv", &file]);
     assert_eq!(store.stock(), ["B2"]);
-    // Another token with that number is nobody's business of ours to decide.
+    // The import does not decide between two tokens with the same serial number.
     let other = store.file("other.csv", format!("B2,{},hotp,6,0\n", seed()));
     let refused = store.run(&["import", "csv", &other]);
     assert_eq!(refused.code, Some(4));

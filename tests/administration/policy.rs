@@ -60,7 +60,7 @@ impl Desk {
     }
 }
 
-/// Where somebody logs in.
+/// Where a login comes from, and whether the line has `nullok`.
 #[derive(Clone, Copy, Debug, Default)]
 struct From<'a> {
     rhost: &'a str,
@@ -514,7 +514,7 @@ fn where_sessions_cannot_be_ended_the_override_stands_and_that_is_said() {
     let shown = || desk.show(&desk.lacks)["override"].clone();
     let hint = format!("end them with: loginctl terminate-user {name}\n");
 
-    // Nobody can be asked: nothing is begun.
+    // There is no terminal to ask at: nothing is begun.
     let outcome = desk.admin(&["require", "--end-sessions", name]);
     assert_eq!((outcome.code, outcome.out.as_str()), (Some(2), ""), "{outcome:?}");
     assert!(outcome.err.contains("add --yes"), "{outcome:?}");
@@ -541,7 +541,7 @@ fn where_sessions_cannot_be_ended_the_override_stands_and_that_is_said() {
         assert_eq!(shown(), "required");
     }
 
-    // Somebody says no.
+    // The administrator says no.
     desk.admin(&["unrequire", name]);
     let config = desk.site.config().to_str().unwrap();
     let mut terminal = Pty::new("otp-enroll")

@@ -55,7 +55,7 @@ fn the_last_refusals_come_from_the_journal_and_no_user_can_forge_one() {
     // Through the helper, about the machine's own records.
     let test = "{\"test\":{\"proof\":\"000000\"}}\n";
     assert_eq!(Outcome::of(&mut journal.around(&by(&desk.user, HELPER)), test).code, Some(0));
-    // Whoever logs in, the user who is named or another: these are lines of theirs.
+    // Lines that a user has logged, the named user or another, are no refusals.
     for liar in [&desk.user, &mallory] {
         for (tag, line) in [
             ("sshd", format!("pam_otp(sshd:auth): refused user={user} rhost=192.0.2.66 why=wrong failures=6")),

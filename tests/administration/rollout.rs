@@ -1,4 +1,4 @@
-//! A rollout: `enforce = false` rehearses and refuses nobody; `required_from` says from when on it is meant.
+//! A rollout: `enforce = false` rehearses and refuses no user; `required_from` says from when on it is meant.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
@@ -18,8 +18,8 @@ use std::{fs, process::Command};
 
 const STACK: &str = "password-and-code-with-set-up";
 
-/// A service whose result is the module's own: what it says to `authenticate`, but that PAM_IGNORE, where nobody else has
-/// an opinion, reads PAM_PERM_DENIED.
+/// A service whose result is the module's own: what it says to `authenticate`, but that PAM_IGNORE, where no other module
+/// has an opinion, reads PAM_PERM_DENIED.
 fn alone(site: &Site) -> Service {
     Service::private(&site.auth("required", ""))
 }
@@ -32,7 +32,7 @@ fn said(talk: &Talk, answers: &[&str]) -> (Transcript, Vec<String>) {
     (said, log)
 }
 
-/// Passes as somebody who was asked for nothing, is told nothing and not slowed down, and one line of the log says
+/// Passes as a user who was asked for nothing, is told nothing and not slowed down, and one line of the log says
 /// that it was not enforced.
 fn passes(talk: &Talk, answers: &[&str], line: &str) {
     let (said, log) = said(talk, answers);

@@ -79,7 +79,7 @@ fn exempt_users_whom_sshd_asks_after_their_key_are_named_until_a_match_block_let
     assert!(warned.len() == 1 && warned[0].0.starts_with("logins that rule 1 exempts ("), "{warned:?}");
     let block = format!("{BOTH}Match Address 10.0.0.0/8\nAuthenticationMethods publickey\n");
     assert!(host.warned(&by_network, &block).is_empty());
-    // All users at once; and nobody, where policy merely asks no user without a device.
+    // All users at once; and none, where policy merely asks no user without a device.
     assert_eq!(host.warned("[policy]\nsecond_factor = \"skip\"\n", BOTH)[0].0, "users");
     assert!(host.warned("[policy]\nsecond_factor = \"optional\"\n", BOTH).is_empty());
 }

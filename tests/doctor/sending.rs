@@ -59,7 +59,7 @@ fn a_wrong_password_reaches_a_line_that_sends_where_doctor_says_so() {
         ("auth include FILE/common-suse\n", Some("/common-suse:2)")),
         ("", Some("without being asked for one")),
         ("auth required pam_permit.so\nauth required pam_env.so\n", Some("without being asked for one")),
-        // A condition proves nothing: it is about whoever the stranger says that they are.
+        // A condition proves nothing: it is about the user whose name the stranger gives.
         (
             "auth [success=1 default=ignore] pam_succeed_if.so quiet uid >= 0\nauth requisite pam_unix.so\n",
             Some("without being"),
@@ -274,7 +274,7 @@ fn fault_of_the_machine() -> Option<[String; 2]> {
     fault.map(|fault| ["what", "fix"].map(|key| fault[key].as_str().unwrap().to_owned()))
 }
 
-/// Where the policy asks for a code, and whoever has an app beside it is not named.
+/// Where the policy asks for a code. A user with an app beside the number is not named.
 #[test]
 fn a_user_with_nothing_but_a_number_is_refused_where_no_code_is_sent() {
     let post = Post::start("");

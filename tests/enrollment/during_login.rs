@@ -179,7 +179,7 @@ fn a_key_and_enrollment_let_in() {
     terminal.wait_for("LOGGED-IN");
     let login = desk.ssh().key(&key_file).dialogue(&[(CODE, &phone.next_code())]);
     assert!(login.let_in() && login.prompts.len() == 1, "{login:#?}");
-    // Without the key nobody comes as far as that.
+    // Without the key no login gets as far as that.
     let login = desk.ssh().dialogue(&[(CODE, "")]);
     assert!(!login.let_in() && login.prompts.is_empty(), "{login:#?}");
 }
@@ -312,7 +312,7 @@ fn a_wrong_password_never_sees_a_key() {
         let log = desk.log(mark);
         assert!(log.iter().all(|line| line.starts_with("auth: enrollment-pending ")), "{log:#?}");
 
-        // What a wrong try left behind keeps nobody from getting it right on the same connection.
+        // What a wrong try left behind does not keep the user from getting it right on the same connection.
         let mut terminal = desk.ssh().option("NumberOfPasswordPrompts=3").start();
         terminal.wait_for(PASSWORD);
         terminal.send_line("another");
@@ -465,7 +465,7 @@ fn an_enrollment_is_pending_between_authentication_and_enrollment_only() {
     assert!(said.prompts() == [CODE] && said.events.iter().all(|event| *event != set), "{said}");
 }
 
-/// The step that leads through set-up, and no other, for somebody to whom it is owed.
+/// The step that leads through enrollment, and no other, for a user whose enrollment is pending.
 fn owed(service: &Service, user: &TestUser) -> Talk {
     Talk::new(service, &user.name)
         .option("--putenv", &format!("PAM_OTP_ENROLLMENT={}", user.name))
@@ -567,7 +567,7 @@ fn a_server_that_checks_the_password_by_itself_lets_no_user_past_enrollment() {
 #[test]
 fn who_never_came_by_authenticate_is_left_alone() {
     let desk = Desk::new();
-    // A key alone: sshd asks for the account and sets credentials, as it does for everybody.
+    // A key alone: sshd asks for the account and sets credentials, as it does for every user.
     let desk =
         Desk { sshd: Sshd::start("key", &desk.site.example_stack(STACK), "AuthenticationMethods publickey"), ..desk };
     let key = desk.sshd.key_for(&desk.user);
@@ -774,7 +774,7 @@ fn records_that_cannot_be_written_refuse_and_say_so() {
     let desk = Desk::new();
     let (mut terminal, _) = desk.at_the_recovery_codes(desk.ssh().option("LogLevel=INFO").start());
     let mark = syslog::mark();
-    // Writable for all: nobody's records are trusted there any more.
+    // Writable for all: no records are trusted there any more.
     machine::run(Command::new("chmod").arg("1777").arg(desk.site.state()));
     terminal.send_line("yes");
     terminal.wait_for(UNAVAILABLE);

@@ -273,14 +273,14 @@ fn a_window_that_is_too_small_says_so_and_is_looked_at_again() {
     drop(other);
     terminal.resize(80, 24);
     terminal.send_line("");
-    // The page is drawn anew, line by line.
+    // The page is drawn again, line by line.
     let drawn = || terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark));
     let uri = machine::wait(std::time::Duration::from_secs(20), drawn).unwrap();
     terminal.resize(12, 5);
     terminal.send_line(&App::scan(&uri).code(0));
     terminal.wait_for("or just");
     terminal.send_line("");
-    terminal.wait_for("or just"); // again: no page is turned that nobody could read
+    terminal.wait_for("or just"); // again: no page is turned that the user could not read
     terminal.resize(80, 14);
     terminal.send_line("");
     let page = terminal.wait_for_screen("10 recovery codes need 15 rows.");
@@ -315,7 +315,7 @@ fn what_is_not_the_code_says_why_and_the_offer_stays() {
     for (typed, answer) in answers {
         let typed = typed(&app);
         terminal.send_line(&typed);
-        // The page is drawn anew, line by line.
+        // The page is drawn again, line by line.
         let offered = || {
             let page = terminal.screen();
             let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark))?;

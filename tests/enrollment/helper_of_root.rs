@@ -1,4 +1,4 @@
-//! The helper that a PAM host of root starts for an enrollment during a login: nothing is set up without it, it is nobody's but root's,
+//! The helper that a PAM host of root starts for an enrollment during a login: nothing is enrolled without it, it is root's alone,
 //! and it ends with its host.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 

@@ -1,4 +1,4 @@
-//! A second factor and somebody without patience, who stops, gives up, or comes back too late.
+//! A second factor and a user without patience, who stops, gives up, or comes back too late.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

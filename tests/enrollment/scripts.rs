@@ -308,7 +308,7 @@ fn root_says_whose_second_factor_is_meant() {
         let found = fs::metadata(format!("/var/lib/pam_otp/{file}")).unwrap();
         assert_eq!((found.mode() & 0o7777, found.uid(), found.gid()), (0o600, alice.uid, alice.gid), "{file}");
     }
-    // Root proves like everybody else here; without proof there is `admin`.
+    // Root proves like every other user here; without proof there is `admin`.
     assert_eq!(root(&["--user", &alice.name, "reset", "--json"], &set_up.app.wrong()).code, Some(1));
     let mut reset = Dialogue::start(Command::new("otp-enroll").args(["--user", &alice.name, "reset", "--json"]));
     reset.say(&set_up.recovery[0]);

@@ -26,7 +26,7 @@ pub enum Event {
     Info(String),
     /// Text of an error.
     Error(String),
-    /// The delay after a failure, in microseconds, in place of which nobody slept.
+    /// The delay after a failure, in microseconds: the host printed it and did not sleep.
     Delay(u64),
     /// With `--serve`, after each login: nanoseconds from the last answer to the result, and bytes in the host's heap.
     Measured(u64, u64),

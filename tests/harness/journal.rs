@@ -1,4 +1,4 @@
-//! A journal of its own: a real journald at /dev/log, in a mount namespace that nobody else sees.
+//! A journal of its own: a real journald at /dev/log, in a mount namespace that no other test sees.
 
 use crate::machine;
 use std::{

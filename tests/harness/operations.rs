@@ -14,7 +14,7 @@ use crate::{
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
-/// A PAM host of root's lets somebody in by a code of the device.
+/// A PAM host of root's lets a user in by a code of the device.
 pub const LOGIN: Operation = Operation {
     program: host,
     begins: service,
@@ -47,7 +47,7 @@ pub const ISSUE: Operation = Operation {
     ..UNLOCK
 };
 
-/// The same of somebody who guesses, and whom the next wrong code locks.
+/// A user who has guessed once types a wrong code, which locks them.
 pub const WRONG_CODE: Operation = Operation {
     before: || {
         let mut scene = Scene::of_root("[lockout]\nafter = 2\n[policy]\nsecond_factor = \"required\"\n", true);
@@ -282,7 +282,7 @@ pub const HELPER_DISABLES: Operation = Operation {
     ..HELPER_RESETS
 };
 
-/// A user's helper says whether a code is right, for whoever asks it.
+/// A user's helper tells the host that asks it whether a code is right.
 pub const HELPER_VERIFIES: Operation = Operation {
     talk: |scene, mut talk| {
         let code = scene.old().app.code(0);
@@ -461,7 +461,7 @@ fn answered(told: Told, answer: &Value, talk: Dialogue) -> Told {
     Told { done, failed, said: answer.to_string(), ..ended }
 }
 
-/// The helper that a killed host has asked still takes its step, and hears only then that nobody waits for the answer.
+/// The helper that a killed host has asked still takes its step, and learns only then that no host waits for the answer.
 fn helpers_have_ended(scene: &Scene) {
     let ended = machine::wait(PATIENCE, || scene.site.helpers().is_empty().then_some(()));
     assert!(ended.is_some(), "{:?}", scene.site.helpers());

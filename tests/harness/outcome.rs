@@ -137,7 +137,7 @@ impl Dialogue {
     }
 }
 
-/// A program to whose standard output nobody listens any more.
+/// A program whose standard output is closed at the other end.
 #[derive(Debug)]
 pub struct Deaf(Child);
 

@@ -301,7 +301,7 @@ extern "C" fn talk(
     let Some(count) = usize::try_from(count).ok().filter(|count| (1..=32).contains(count)) else {
         return PAM_CONV_ERR;
     };
-    // SAFETY: `stage` is the pointer that `start` handed over, alive until `drop`, and nobody else refers to it during a
+    // SAFETY: `stage` is the pointer that `start` handed over, alive until `drop`, and nothing else refers to it during a
     // call of libpam. Linux-PAM passes `count` pointers to messages (pam_conv(3)).
     let (stage, messages) = unsafe { (&mut *stage.cast::<Stage>(), std::slice::from_raw_parts(messages, count)) };
     let Stage { host, handle } = stage;
@@ -343,7 +343,7 @@ extern "C" fn talk(
 }
 
 extern "C" fn delay(_status: c_int, microseconds: c_uint, stage: *mut c_void) {
-    // SAFETY: libpam passes the conversation's pointer, alive until `drop`, and nobody else refers to it now.
+    // SAFETY: libpam passes the conversation's pointer, alive until `drop`, and nothing else refers to it now.
     unsafe { &mut *stage.cast::<Stage>() }.host.delay(microseconds);
 }
 

@@ -33,7 +33,7 @@ enum Event {
     FlushAll,
     Rename(String, String),
     Unlink(String),
-    /// It said something to whoever listens.
+    /// It wrote to its standard output.
     Say,
 }
 

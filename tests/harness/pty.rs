@@ -82,7 +82,7 @@ impl Pty {
         let path = Path::new(OsStr::from_bytes(name.as_bytes()));
         let slave = File::options().read(true).write(true).open(path).unwrap();
 
-        // env(1) gives back the signals that whoever started the tests ignores (nohup), setsid(1) makes the session: what
+        // env(1) gives back the signals that the tests' parent process ignores (nohup), setsid(1) makes the session: what
         // would take `unsafe` here, or a crate. Both exec: the child is the program itself.
         let mut command = Command::new("env");
         command.args(["--default-signal", "setsid", "--ctty"]);

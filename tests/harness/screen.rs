@@ -6,7 +6,7 @@ use vt100::{Cell, Color, Screen};
 /// Pixels of a character cell.
 const CELL: (usize, usize) = (8, 16);
 
-/// The colours a terminal has where nobody asked for any.
+/// The colours of a terminal where the program asks for none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
     /// Light text on a dark background.

@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-/// Where the module, the helper and otp-enroll look when nobody says otherwise.
+/// Where the module, the helper and otp-enroll look by default.
 const CONFIG: &str = "/etc/pam_otp/pam_otp.toml";
 /// The machine's records. On the real disk, and with it every state directory beneath it.
 pub const STATE: &str = "/var/lib/pam_otp";
@@ -139,7 +139,7 @@ impl Site {
         format!("auth {control} {} {arguments}\n", self.module())
     }
 
-    /// Lines for all groups that set-up during a login needs, and others for where the module steps aside: everybody's
+    /// Lines for all groups that enrollment during a login needs, and others for where the module steps aside: every
     /// password is right.
     pub fn set_up_stack(&self) -> String {
         let module = self.module();
@@ -200,7 +200,7 @@ impl Site {
         self.config.with_file_name("seal-keys")
     }
 
-    /// The same as a whole stack, whose session is everybody's.
+    /// The same as a whole stack, whose session line lets every user in.
     ///
     /// # Panics
     /// When there is no such example.
@@ -296,7 +296,7 @@ fn example(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }
 
-/// Writes into a file that is there, whoever it belongs to. Without O_CREAT: with that, Linux keeps even root from files
+/// Writes into an existing file of any owner. Without O_CREAT: with that, Linux keeps even root from files
 /// of others in a sticky directory (fs.protected_regular).
 pub fn overwrite(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
     let mut file = fs::OpenOptions::new().write(true).truncate(true).open(path).unwrap();

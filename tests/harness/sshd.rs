@@ -57,7 +57,7 @@ impl Sshd {
         machine::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&host_key));
 
         for _ in 0..5 {
-            // The port is free now; should somebody take it before sshd does, the next one will do.
+            // The port is free now; if another process takes it before sshd does, the next one will do.
             let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
             let config_file = dir.path().join("sshd_config");
             fs::write(&config_file, configuration(port, &host_key, config)).unwrap();

@@ -17,7 +17,7 @@ use std::{cell::RefCell, collections::BTreeMap, fmt::Write, process::Command, rc
 struct Stage {
     site: Site,
     service: Service,
-    /// By what the file calls them, in its order: the first one logs in where nobody is named.
+    /// By what the file calls them, in its order: the first one logs in where no user is named.
     users: Vec<(String, Member)>,
     groups: BTreeMap<String, String>,
     /// The passcode that was issued last.

@@ -34,7 +34,7 @@ pub fn mark() -> Mark {
     Mark(end)
 }
 
-// The log of a whole check is megabytes: nobody reads what is before this again, to find the end.
+// The log of a whole check is megabytes: `mark` does not read again what is before this, to find the end.
 static LAST_MARK: AtomicU64 = AtomicU64::new(0);
 
 /// Every line since `mark`, including those on their way when this is called. Other tests' lines are among them: look
@@ -78,7 +78,7 @@ pub fn wait_for(mark: Mark, text: &str, patience: Duration) -> Result<String, St
         .ok_or_else(|| format!("no line with {text:?} in the log, but\n{}", lines_since(mark).join("\n")))
 }
 
-/// True when somebody listens at /dev/log.
+/// True when a process listens at /dev/log.
 pub fn is_collected() -> bool {
     UnixDatagram::unbound().is_ok_and(|socket| socket.connect(SOCKET).is_ok())
 }

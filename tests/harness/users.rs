@@ -160,7 +160,7 @@ impl Crowd {
         machine::require("new users");
         let stem = machine::unique("crowd") + "-";
         let names: Vec<String> = (0..count).map(|number| format!("{stem}{number}")).collect();
-        // useradd gives nobody a number like these.
+        // useradd gives no account a number like these.
         let line = |(uid, name): (u32, &String)| format!("{name}:x:{uid}:{uid}::/:/bin/false\n");
         let lines: String = (1_000_000..).zip(&names).map(line).collect();
         let _one_at_a_time = account_lock();
@@ -180,7 +180,7 @@ impl Drop for Crowd {
 
 const ACCOUNTS: &str = "/etc/passwd";
 
-/// By renaming: who looks somebody up meanwhile finds the one list or the other.
+/// By renaming: a process that looks up an account meanwhile finds the one list or the other.
 fn replace_accounts(text: &str) {
     let beside = format!("{ACCOUNTS}.new");
     fs::write(&beside, text).unwrap();

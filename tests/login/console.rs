@@ -109,7 +109,7 @@ fn by_the_example_for_becoming_root_a_login_shell_asks_too() {
     fs::remove_file(rule).unwrap();
 }
 
-/// login starts anew after a refusal, so it has to be hung up on.
+/// login starts again after a refusal, so the test hangs up.
 fn refused_by_login(user: &TestUser, code: &str) {
     let mut terminal = Pty::new("login").args(["-p", &user.name]).start();
     terminal.wait_for("Password: ");

@@ -113,7 +113,7 @@ fn the_user_at_the_end_is_the_one_from_the_beginning() {
     let (said, _) = logged(&desk.talk().option("--become", &desk.user.name), &[&code]);
     assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}");
 
-    // A text is enough to change it, for somebody who is asked nothing.
+    // The host can change PAM_USER at a text, too, for a user who is asked nothing.
     desk.site.set("[policy]\nsecond_factor = \"required\"\nrequired_from = 9999-01-01\n");
     desk.service.set(&(desk.site.auth("required", "") + "auth required pam_permit.so"));
     for (becomes, result, errors) in [(&bob.name, "PAM_SUCCESS", 0), (&desk.user.name, "PAM_AUTH_ERR", 1)] {

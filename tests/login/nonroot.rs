@@ -1,4 +1,4 @@
-//! A PAM host that is not root, as a screen locker is: it asks the helper, about its own user and nobody else.
+//! A PAM host that is not root, as a screen locker is: it asks the helper, about its own user and no other.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
@@ -300,7 +300,7 @@ fn neither_a_process_nor_a_descriptor_stays_with_the_host() {
         conversation.answer(answer); // all are read ahead
     }
     conversation.hang_up();
-    // Nobody waits for a person: between question and answer there is no helper.
+    // No helper waits for a person: between question and answer there is none.
     let mut said = desk.talk().option("--wait-file", "/nowhere").start();
     said.prompt();
     let host = said.pid();

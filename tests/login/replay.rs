@@ -1,4 +1,4 @@
-//! A program that keeps password and code sends both again: the used code locks nobody out.
+//! A program that keeps password and code sends both again: the used code does not lock the user out.
 
 use pam_otp_tests::{conversation::Talk, phone::Phone, service::Service, site::Site, syslog, users::TestUser};
 use std::{thread, time::Duration};

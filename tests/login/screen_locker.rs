@@ -46,7 +46,7 @@ fn is_open(terminal: &mut Terminal) {
     terminal.wait_for(&format!("OPEN-{sign}"));
 }
 
-/// The window is painted anew; what is typed before that is thrown away.
+/// The window is painted again; what is typed before that is thrown away.
 fn is_unlocked(terminal: &mut Terminal) {
     terminal.wait_for("$ ");
     is_open(terminal);
@@ -167,7 +167,7 @@ fn a_locker_with_roots_rights_unlocks_with_a_code_once() {
         terminal.wait_for(BOTH);
         type_at(terminal, text);
     };
-    // After each refusal vlock asks for root's password, which nobody knows here.
+    // After each refusal vlock asks for root's password, which the test does not know.
     let root = |terminal: &mut Terminal| {
         terminal.wait_for("root's Password: ");
         type_at(terminal, "not root's");

@@ -377,7 +377,7 @@ fn a_command_runs_without_a_terminal() {
     assert_eq!(login.prompts, desk.prompts(&[PASSWORD, CODE]));
     let login = ssh.askpass(&[&desk.user.password, &desk.phone.wrong()]);
     assert!(!login.let_in(), "{login:#?}");
-    // Whoever cannot answer a second question is refused, and spends nothing.
+    // A user who cannot answer a second question is refused, and spends nothing.
     let mark = syslog::mark();
     let login = ssh.askpass(&[&desk.user.password]);
     assert!(!login.let_in(), "{login:#?}");

@@ -3,7 +3,7 @@
 use pam_otp_tests::{machine, outcome::Outcome, pty::Pty};
 use std::process::Command;
 
-/// A shell without anybody's own settings, in front of which somebody types these with a Tab behind each and sees that.
+/// A user types each of these and a Tab, in a shell without settings of their own, and sees the text beside it.
 fn types(shell: &str, arguments: &[&str], set_up: &str, steps: &[(&str, &str)]) {
     machine::require("asking what is installed");
     let mut terminal = Pty::new(shell).args(arguments).env("PS1", "ready> ").env("LC_ALL", "C.UTF-8").start();

@@ -1,4 +1,4 @@
-//! fail2ban's own reading of lines that the module logged: who is counted, and that nobody can have others banned.
+//! fail2ban's own reading of lines that the module logged: who is counted, and that no user can have others banned.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
@@ -96,7 +96,7 @@ fn guesses_are_counted_and_nothing_else_is() {
     }
     lines.extend(logged(&from("192.0.2.11").user("nobody-of-that-name"), &[&wrong]));
     expected.push("192.0.2.11".to_owned());
-    // Whoever has no device guessed nothing; neither did who went away, or came from no address.
+    // fail2ban counts no user without a device, no login that was given up, and no login without an address.
     desk.site.set("[policy]\nsecond_factor = \"required\"\n");
     lines.extend(logged(&from("192.0.2.12").user("daemon"), &[&wrong]));
     lines.extend(logged(&from("192.0.2.13"), &[]));
@@ -110,7 +110,7 @@ fn guesses_are_counted_and_nothing_else_is() {
         lines.extend(login);
         expected.extend(counts.then(|| address.to_owned()));
     }
-    // A rehearsal refuses nobody, and so must fail2ban.
+    // A rehearsal refuses no user, and fail2ban must not either.
     desk.site.set_example("rollout");
     lines.extend(logged(&from("192.0.2.14"), &[&wrong]));
     for why in ["why=not-enrolled", "error=\"the conversation", "why=unknown-user", "enforced=no"] {

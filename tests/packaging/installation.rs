@@ -230,7 +230,7 @@ fn polkits_service_may_write_the_records_where_they_are() {
 fn a_user_who_is_not_root_installs_below_a_destination_only() {
     let (dir, user) = (tempfile::tempdir().unwrap(), TestUser::new("builder"));
     std::os::unix::fs::chown(dir.path(), Some(user.uid), Some(user.gid)).unwrap();
-    // The tree may lie in a folder that this user cannot enter: the capability opens it, and makes nobody root.
+    // The tree may lie in a folder that this user cannot enter: the capability opens it, and does not make the user root.
     let as_user = |arguments: &[String]| {
         let mut make = Command::new("setpriv");
         make.args(["--reuid", &user.uid.to_string(), "--regid", &user.gid.to_string(), "--clear-groups"]);

@@ -336,7 +336,7 @@ fn every_reason_of_a_refusal_is_in_the_manual_and_no_other() {
     );
     // Nor is there another one in an example.
     assert_eq!(words_after(&page, "why=", hyphenated), log);
-    // Whoever is locked out finds each of them too.
+    // A user who is locked out finds each of them, too.
     assert_eq!(words_after(&text("docs/locked-out.md"), "why=", hyphenated), log);
 }
 

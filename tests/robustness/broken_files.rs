@@ -272,7 +272,7 @@ fn something_else_in_place_of_a_file_refuses_and_never_hangs() {
     // Whether to ask is known from the credentials; the state is looked at when the answer is there.
     for (path, asked) in [(credentials, false), (state, true)] {
         for (kind, what) in in_place_of(&path, &desk.user) {
-            // Before anybody is asked …
+            // Before the user is asked …
             put(kind, &path, &desk.user);
             let (said, log) = logged(&desk.talk(), &["000000"]);
             put_back(&path, &desk.user);
@@ -394,13 +394,13 @@ fn a_lock_that_is_not_given_back_keeps_nobody_out() {
         state
     };
     let held = hold();
-    // Whoever only looks is not held up …
+    // An administrator who only looks is not held up …
     let shown = desk.site.admin(&["show", &desk.user.name]);
     assert!(
         shown.contains(&desk.user.name)
             && fs::File::open(desk.site.state_file(&desk.user.name)).unwrap().try_lock().is_err()
     );
-    // … and whoever logs in waits about ten seconds, and gets through. What was used before stays used.
+    // … and a login waits about ten seconds, and gets through. What was used before stays used.
     assert_eq!(desk.talk().run(&[&code]).result("authenticate"), "PAM_AUTH_ERR");
     let next = desk.next();
     let (said, log) = logged(&desk.talk(), &[&next]);

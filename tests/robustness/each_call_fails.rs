@@ -1,5 +1,5 @@
 //! Programs whose system calls fail, any of them, libpam's and the C library's included: they do what they are to do, or
-//! say that they did not, and then did not. Nobody is let in without a code, and no code works twice.
+//! say that they did not, and then did not. No user is let in without a code, and no code works twice.
 
 use pam_otp_tests::{
     before_or_after::{Operation, inject_at_each_call},

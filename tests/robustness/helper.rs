@@ -1,5 +1,5 @@
-//! The set-group-ID helper in the hands of somebody who means it ill: whatever it is sent and however it is run, a user
-//! reaches their own record, by the helper's rules, and nobody else's.
+//! The set-group-ID helper in the hands of an attacker: whatever it is sent and however it is run, a user reaches their
+//! own record, by the helper's rules, and no other.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
@@ -137,7 +137,7 @@ fn a_user_who_is_root_in_a_user_namespace_has_none_of_the_helpers_rights() {
     ] {
         assert_ne!(as_a_root_of_their_own(&bob, &line).code, Some(0), "{line}");
     }
-    // The caller's number is 0 there, files of root's are nobody's, and a mount says who has which number.
+    // The caller's number is 0 there, files of root's have number 65534, and a mount says which user has which number.
     let passwd = bob.write("passwd", format!("{}:x:0:0::/:/bin/sh\n", alice.name), 0o644);
     let config = bob.write("etc/pam_otp.toml", format!("state_directory = \"{STATE}\"\n"), 0o644);
     // A mount is gone where another test puts a new file in the place of the one below.
@@ -416,7 +416,7 @@ fn a_caller_who_says_nothing_more_is_not_waited_for_for_ever() {
     let traced = Traced::new(&Command::new(HELPER), Some(&alice), &folder.path().join("trace"));
     let outcome = Outcome::of(&mut traced.watched(), &"{\"status\":{}}\n".repeat(2));
     assert_eq!(outcome.json().len(), 2, "{outcome:?}");
-    // For each request and for the one that did not come; nobody catches the signal.
+    // For each request and for the one that did not come; the helper does not catch the signal.
     let trace = traced.trace();
     assert_eq!((trace.matches("\nalarm(900)").count(), trace.matches("SIGALRM").count()), (3, 0), "{trace}");
 }
@@ -596,7 +596,7 @@ fn closed_streams_harm_no_record() {
         let outcome = Outcome::of(alice.command("bash").args(["-c", &format!("exec {HELPER} {line}")]), input);
         assert!(matches!(outcome.code, Some(0 | 1)), "{line}: {outcome:?}");
     }
-    // Nobody hears the answer: the code is spent all the same, and works once.
+    // The answer is lost: the code is used all the same, and works once.
     let recovery = &set_up.recovery[0];
     let line = format!("exec {HELPER} > /dev/full");
     Outcome::of(alice.command("bash").args(["-c", &line]), &format!("{}\n", test(recovery)));
@@ -701,7 +701,7 @@ fn a_helper_stopped_with_the_lock_in_its_hand_delays_its_own_user_for_seconds_an
         let pid = fs::read_to_string(&pid).ok()?.trim().to_owned();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         status.contains("(stopped)").then_some(()).or_else(|| status.contains("(tracing stop)").then_some(()))?;
-        // It has the lock when nobody else can take it.
+        // It has the lock when no other process can take it.
         let locked = File::open(&files(&alice)[1]).unwrap().try_lock().is_err();
         locked.then_some(pid)
     })

@@ -3,7 +3,7 @@
 use pam_otp_tests::{desk::Desk, machine};
 use std::{fs, process::Command};
 
-/// A clock that is broken once for the module, and for nobody else: std panics on nanoseconds that are more than a second.
+/// A clock that is broken once for the module, and for no other caller: std panics on nanoseconds that are more than a second.
 const CLOCK: &str = r#"
     #define _GNU_SOURCE
     #include <dlfcn.h>

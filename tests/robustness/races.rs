@@ -208,7 +208,7 @@ fn of_a_hundred_helpers_with_one_code_exactly_one_says_that_it_is_right() {
     let (code, mut other) = (of_alice.app.code(0), start(&bob));
     helpers.iter_mut().for_each(|helper| ask(helper, &code));
     ask(&mut other, &of_bob.app.code(0));
-    // Bob's record is nobody else's to wait for.
+    // Bob's helper waits for no helper of Alice's.
     assert_eq!(verdict(&mut other).as_deref(), Some("accepted totp device 1 left 10"));
     assert_eq!(helpers.iter_mut().filter_map(|helper| accepted(helper).then_some(())).count(), 1);
     // Each was answered, and none of those who were refused was counted as a guess.

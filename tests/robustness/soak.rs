@@ -25,7 +25,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Everybody who can log in, and everything that can become of it.
+/// A site, and a user in each of four states.
 struct House {
     site: Site,
     service: Service,

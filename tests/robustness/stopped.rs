@@ -1,4 +1,4 @@
-//! A program with root's rights that anybody may start, as su: whoever starts it has power over it, and none over the
+//! A program with root's rights that any user may start, as su: that user has power over it, and none over the
 //! user it is about.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 

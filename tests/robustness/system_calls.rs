@@ -19,8 +19,8 @@ const LOAD: &str = "
     newfstatat MODULE
     close MODULE
 ";
-/// Whether a user's limits are to be raised, and whether these are the records of this configuration: an empty folder must not
-/// ask nobody for a code.
+/// Whether a user's limits are to be raised, and whether these are the records of this configuration: with an empty
+/// folder no user would be asked for a code.
 const CONFIGURATION: &str = "
     openat CONFIG for reading
     statx CONFIG

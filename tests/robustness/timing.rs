@@ -40,7 +40,7 @@ fn sealed(site: Site) -> Site {
     site
 }
 
-/// Wrong codes of somebody with a device, without one, unknown, and locked.
+/// Wrong codes of users with a device, without one, unknown, and locked.
 fn whoever_it_is(site: &Site, rounds: usize) -> Rounds {
     let service = Service::private(&site.auth("required", ""));
     let [enrolled, without, locked] = ["alice", "bob", "carol"].map(|name| TestUser::new(name).name);

@@ -63,7 +63,7 @@ impl Sends {
         let mut noted = read(&path, now)?;
         let Ok(may_be) = may_send(sender, user, to, now, |wanted| Ok::<_, Infallible>(noted.deciding(wanted)));
         if let Err(hold) = may_be {
-            // Else they would be as new at the next try, and hold everybody back until the clock has caught up.
+            // Else they would be as new at the next try, and could hold all users back until the clock has caught up.
             if noted.was_ahead {
                 write(directory, &path, &noted.all)?;
             }

@@ -52,7 +52,7 @@ pub struct Wanted<'a> {
     pub to: &'a Destination,
     /// To this user of this kind, and to this number or address.
     pub limit: usize,
-    /// Of this kind, to anybody, in an hour and in a day.
+    /// Of this kind, to all users together, in an hour and in a day.
     pub hour: usize,
     pub day: usize,
     /// The same for one host of a fleet.

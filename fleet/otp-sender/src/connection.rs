@@ -27,7 +27,7 @@ fn may_ask(uid: u32) -> bool {
 
 /// Sends one message, if agent or verifier ask for it. A process that sends no line in time, or half of one, gets no answer.
 pub(crate) fn serve(socket: &OwnedFd, leftovers: &Leftovers) {
-    // Nobody else can open the socket that systemd makes. This holds wherever it comes from.
+    // No other account can open the socket that systemd makes. This check holds wherever the socket comes from.
     if !peer(socket).is_ok_and(|peer| may_ask(peer.uid())) {
         return answer(socket, &Delivery::NotSent("only root and otp-verifier may send messages".into()));
     }

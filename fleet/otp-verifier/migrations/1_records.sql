@@ -94,7 +94,7 @@ CREATE TABLE otp.audit (
     answer text,
     request bytea
 ) PARTITION BY RANGE (at);
--- No login fails because nobody made its month.
+-- No login fails because its month has no partition.
 CREATE TABLE otp.audit_other PARTITION OF otp.audit DEFAULT;
 
 -- Whether the line is of a wrong code, also of one that is refused like codes of kinds that the policy does not accept.

@@ -169,7 +169,7 @@ impl AskingHost<'_> {
         let settings = Settings { enforce: question.enforced, ..self.fleet.settings.clone() };
         let limits = Limits { devices: question.accepted, ..settings.limits };
         let (login, moment) = (context(&question.place, question.as_one), UnixTime::now());
-        // Ordinary noise of the network: names that nobody has, by the thousand. Beyond a number they cost no commit.
+        // Ordinary noise of the network: names that no user has, by the thousand. Beyond a number they cost no commit.
         if self.fleet.budgets.has_asked_for_strangers(&self.host.id, now()) {
             let outline = store.outline(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
             if outline.is_none() {

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::error::Error;
 
-/// Root writes what is secret, the service reads it by its group, and nobody else does.
+/// Root writes what is secret, the service reads it by its group, and no other account reads it.
 pub(crate) const SECRET: u32 = 0o640;
 /// What every host is told anyway.
 const PUBLIC: u32 = 0o644;

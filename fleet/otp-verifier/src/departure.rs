@@ -1,7 +1,7 @@
 //! A record goes to a host, with its seeds: from then on it is good there alone.
 //!
-//! What is left here is a record without a device of which a second factor is required: nobody becomes a user without a device
-//! by that, whom the policy of other hosts lets in.
+//! What is left here is a record without a device, with the override `required`: other hosts do not take the user for one without
+//! a device, whom their policy may let in.
 
 use otp_core::protocol::administration::PullStep;
 use otp_core::protocol::request::Confidential;

@@ -22,7 +22,7 @@ pub(crate) fn run(config: &Config, command: &KeyCommand) -> Result<(), Error> {
         KeyCommand::Use { id } => {
             let id = known(&keys, id)?;
             let bytes = keys.with_first(id).ok_or_else(|| unknown(id))?;
-            // First there: a verifier without this key then serves nobody, and seals nothing.
+            // First in the database: a verifier without this key then serves no host, and seals nothing.
             config.session()?.0.seals_under(id)?;
             replace(config, &bytes)?;
             told(&format!("{id}: seals from now on. Copy the file to all verifiers, then: otp-verifier reseal"))

@@ -56,7 +56,7 @@ fn with_scope<'a>(hosts: &'a [Host], scope: &str) -> Vec<&'a str> {
     hosts.iter().filter(|host| host.scope.as_deref() == Some(scope)).map(|host| host.id.as_str()).collect()
 }
 
-/// Says so where a scope that a host was given lists nobody: the host may ask about no user then.
+/// Warns where the scope of a host or token is empty: the host may ask about no user then.
 pub(crate) fn warn_of_nobody(session: &Session, scope: Option<&str>) -> Result<(), Error> {
     let Some(scope) = scope else { return Ok(()) };
     if session.has_users(scope)? {

@@ -1,6 +1,6 @@
 //! Records in PostgreSQL. A record is compared by its version and swapped, and its line of the audit is written in one statement.
 //!
-//! Nothing is an answer before its commit is confirmed: see `database`. What a row holds may be written by somebody else: it is
+//! Nothing is an answer before its commit is confirmed: see `database`. A row may be written by another program: what it holds is
 //! this user's record or an error.
 
 pub(crate) mod moving;

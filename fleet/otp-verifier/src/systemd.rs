@@ -4,7 +4,7 @@ use std::env;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// That hosts are served from now on. Where systemd has not started this, nobody listens.
+/// That hosts are served from now on. Where systemd has not started this, there is no socket to tell.
 #[expect(clippy::disallowed_methods, reason = "nothing is decided by it")]
 pub(crate) fn ready() {
     let Ok(name) = env::var("NOTIFY_SOCKET") else { return };

@@ -78,7 +78,7 @@ fn decide(fleet: &Arc<Fleet>, jobs: &Mutex<Receiver<Job>>) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        // Nobody waits any more: a code that lets no user in stays unused.
+        // The host no longer waits: a code that lets no user in stays unused.
         if job.answer.is_closed() || job.until < now() {
             continue;
         }

@@ -272,7 +272,7 @@ pub enum Standing {
 #[serde(deny_unknown_fields)]
 pub struct Scope {
     pub name: String,
-    /// Whether it lists nobody.
+    /// Whether it lists no user.
     pub is_empty: bool,
 }
 

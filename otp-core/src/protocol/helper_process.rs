@@ -91,8 +91,8 @@ impl Drop for Helper {
 
 const NO_ENVIRONMENT: [&CStr; 0] = [];
 
-/// Nothing of the host's signals is the helper's: not those that wait, nor those that it ignores. SIGALRM is what ends a helper that
-/// nobody asks.
+/// Nothing of the host's signals is the helper's: not those that wait, nor those that it ignores. SIGALRM ends a helper that gets
+/// no request.
 fn attributes() -> io::Result<PosixSpawnAttr> {
     let mut attributes = PosixSpawnAttr::init()?;
     let groups_and_signals = PosixSpawnFlags::POSIX_SPAWN_SETPGROUP

@@ -52,7 +52,7 @@ pub struct Progress {
 }
 
 /// Which of the 128 steps or counters below the next one were accepted: bit n is the one n + 1 below it. It tells a used code from
-/// a wrong one, and lets nobody in: that is for [`Progress::next`].
+/// a wrong one, and lets no user in: that is for [`Progress::next`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lately(pub u128);
 

@@ -19,7 +19,7 @@ const BEGINNING: &str = "pam_otp-state 1\nsequence ";
 /// The key of the line about used scratch codes. No line is there if none was used.
 const SCRATCH_USED: &str = "scratch-used";
 
-/// Tells a slot that a power cut has torn from a whole one, and is not meant to keep anybody out: who can write the file can write
+/// Tells a slot that a power cut has torn from a whole one. It keeps no attacker out: a process that can write the file can write
 /// a right checksum, of any kind. It misses no damage within 64 bits, and one tear in 2^64 elsewhere.
 const CHECKSUM: Crc<u64, Table<1>> = Crc::<u64, Table<1>>::new(&CRC_64_XZ);
 

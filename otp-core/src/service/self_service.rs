@@ -459,7 +459,7 @@ pub fn requirement(
     })
 }
 
-/// New recovery codes are in force, and nobody has seen them.
+/// New recovery codes are in force, and the user has not seen them.
 fn lost_codes() -> Reply {
     Reply::Failed {
         error: "new recovery codes are in force, but the answer that showed them was lost".into(),

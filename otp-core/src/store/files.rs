@@ -59,7 +59,7 @@ const MOST_TRIES: u8 = 10;
 /// The file that rehearsals write. No user's file name starts with a dot.
 const REHEARSAL: &str = ".rehearsal";
 
-/// Credentials of nobody, of the usual size.
+/// Credentials of no user, of the usual size.
 const REHEARSED: &[u8] = include_bytes!("files/rehearsal.toml");
 
 impl FileStore {

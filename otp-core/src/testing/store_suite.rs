@@ -382,7 +382,7 @@ pub fn a_question_that_is_asked_again_uses_up_no_second_code<S: Store + 'static>
     let ask = |id: u8, host: &'static str, attempt: &Attempt| ask_for("login", id, host, attempt);
     assert_eq!(ask(1, "one", &right()), by_phone());
     let before = store.state();
-    // Nobody else is let in by that answer.
+    // No other request and no other host is let in by that answer.
     for (id, host) in [(2, "one"), (1, "two")] {
         assert_eq!(ask(id, host, &right()), REPLAYED);
     }
@@ -390,7 +390,7 @@ pub fn a_question_that_is_asked_again_uses_up_no_second_code<S: Store + 'static>
     let again = ask(1, "one", &right());
     assert!(again == REPLAYED || store.nature.keeps_answers, "{again:?}");
     assert_eq!(store.state(), before);
-    // With nobody in between, who asks again hears what was answered.
+    // With no other request in between, a host that asks again gets the same answer, if the store keeps answers.
     assert_eq!(ask(3, "one", &recovery(4)), accepted_by(Factor::Recovery, 9));
     let used = Verdict::Refused(Refusal::RecoveryUsed);
     let again = if store.nature.keeps_answers { accepted_by(Factor::Recovery, 9) } else { used };

@@ -49,7 +49,7 @@ pub(super) fn for_no_service(why: &str) -> CliError {
     }
 }
 
-/// What an administrator should know if the service asks nobody for a code.
+/// What an administrator should know if the service asks no user for a code.
 pub(super) fn not_asked_yet(service: &str) -> String {
     let none = explain::without_line(service);
     format!("No login through {service} asks for a passcode now: {none}")

@@ -336,7 +336,7 @@ fn recover(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> R
         let text = format!("seeds of {} are sealed under that key", number_of(records));
         return output.done(&Sealed { keeper: None, records, changed: false }, &text);
     }
-    // What the keeper does not give any more is lost: its file is written anew.
+    // A key that the keeper no longer gives is lost: its file is written again without it.
     let there = keeper.ring().ok().flatten().or_else(|| keeper.unpacked().ok());
     let mut keys = there.as_ref().map(keys_of).unwrap_or_default();
     if keys.iter().all(|other| other.id() != key.id()) {

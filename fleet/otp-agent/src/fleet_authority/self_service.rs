@@ -150,7 +150,7 @@ enum Lost {
     Nothing,
     /// A change, or a proof that was used up.
     Change,
-    /// A new device that may be in force, with recovery codes that nobody has seen.
+    /// A new device that may be in force, with recovery codes that the user has not seen.
     Device,
     /// The same of new recovery codes alone.
     Codes,

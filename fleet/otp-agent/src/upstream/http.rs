@@ -102,7 +102,7 @@ fn receive(stream: &mut impl Read, into: &mut [u8], is_first: bool) -> Result<us
             Ok(received) => Ok(received),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if is_first && is_closed(&error) => Err(NoAnswer::ClosedBefore),
-            // A connection that is closed without TLS's goodbye may have been cut by anybody.
+            // An attacker may have cut a connection that is closed without TLS's goodbye.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(NoAnswer::Unfit("it ends too early")),
             Err(error) => Err(error.into()),
         };

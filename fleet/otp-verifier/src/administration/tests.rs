@@ -348,7 +348,7 @@ fn a_host_whose_row_was_altered_may_nothing_and_that_is_told_once() {
     let counted = scene.fleet.metrics_text();
     assert!(counted.contains("\notp_verifier_altered_rows_total 4\n"), "{counted}");
 
-    // A user whom nobody but the database has put into the scope.
+    // A user whom SQL has put into the scope, and no verifier.
     let scene = scene.with("bob");
     assert!(scene.order(SMALL, "alice", UserOrder::Status {}).is_ok());
     scene.sql("INSERT INTO otp.scope_user SELECT scope, 'bob', mac FROM otp.scope_user");

@@ -139,7 +139,7 @@ impl AskingHost<'_> {
         Ok(false)
     }
 
-    /// What was carried, as this host's and this user's; nothing under way where the request begins anew.
+    /// What was carried, as this host's and this user's; nothing under way where the request does not go on with it.
     fn resumed(
         &self,
         question: &SelfQuestion,

@@ -1,4 +1,4 @@
-//! Whether commits are confirmed. A primary whose standby is gone answers all that is read, and no write: nobody logs in.
+//! Whether commits are confirmed. A primary whose standby is gone answers all that is read, and no write: no user logs in.
 
 use std::pin::pin;
 use std::sync::Weak;
@@ -29,7 +29,7 @@ pub(super) fn absent(facts: &Facts) -> Vec<String> {
     named(&facts.standbys).unwrap_or_default().into_iter().filter(|name| !copies(name)).collect()
 }
 
-/// Commits something every few seconds, until nobody uses the servers.
+/// Commits something every few seconds, until the servers are dropped.
 pub(super) async fn tried(servers: &Weak<Servers>) {
     let mut kept = None;
     while try_once(servers, &mut kept).await.is_some() {
@@ -37,7 +37,7 @@ pub(super) async fn tried(servers: &Weak<Servers>) {
     }
 }
 
-/// `None` once nobody uses the servers.
+/// `None` once the servers are dropped.
 async fn try_once(servers: &Weak<Servers>, kept: &mut Option<Link>) -> Option<()> {
     let (mut link, mut fence) = {
         let servers = servers.upgrade()?;

@@ -218,7 +218,7 @@ impl Session {
         })
     }
 
-    /// Writes a host anew whose row a verifier has written: what is not changed of it is vouched for again.
+    /// Writes a host again whose row a verifier has written: the new MAC vouches for its unchanged columns, too.
     fn change_host(&self, keys: &Keys, id: &str, change: impl Fn(Host) -> Host) -> Result<Changed, StoreError> {
         const READ: &str = concat!("SELECT ", host_columns!(), " FROM otp.host h WHERE h.id = $1");
         const WRITE: &str = "WITH changed AS (UPDATE otp.host SET status = $3, rights = $4, scope = $5, mac = $6 \

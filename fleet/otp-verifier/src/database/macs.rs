@@ -94,7 +94,7 @@ fn renewed(keys: &Keys, row: &RowOf<'_>, old: &[u8]) -> Result<Option<Vec<u8>>, 
     keys.mac_of(row).map(Some).map_err(|error| StoreError::Unreachable(error.to_string()))
 }
 
-/// Makes all MACs anew that are not under the present key.
+/// Makes a new MAC for each genuine row whose MAC is not under the present key.
 pub(crate) fn renew(session: &Session, keys: &Keys) -> Result<Renewed, StoreError> {
     let mut sum = Renewed::default();
     for table in TABLES {

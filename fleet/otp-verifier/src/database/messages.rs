@@ -72,7 +72,7 @@ impl Session {
         read().map_err(|_: tokio_postgres::Error| StoreError::Unreachable("a row cannot be read".into()))
     }
 
-    /// Notes a message, if nobody else has noted one since the turn was read. Forgets those that are older than a day.
+    /// Notes a message, if no other one was noted since the turn was read. Removes those that are older than a day.
     pub(crate) fn note_message(&self, turn: i64, message: &Message<'_>) -> Result<bool, StoreError> {
         const SQL: &str = "WITH mine AS (UPDATE otp.message_turn SET number = number + 1 WHERE number = $1 RETURNING 1), \
              gone AS (DELETE FROM otp.message WHERE at < clock_timestamp() - interval '1 day'), \

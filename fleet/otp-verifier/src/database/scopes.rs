@@ -1,4 +1,4 @@
-//! The lists of users to which hosts may be bound. A row that no verifier has written lists nobody.
+//! The lists of users to which hosts may be bound. A row that no verifier has written lists no user.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ pub(crate) enum InScope {
 }
 
 impl InScope {
-    /// By the scope of a host, and the MAC of the row with that scope and the user; `None` if there is no such row. A scope that
-    /// lists nobody is nobody.
+    /// By the scope of a host, and the MAC of the row with that scope and the user; `None` if there is no such row. No user
+    /// is in a scope without rows.
     pub(super) fn of(keys: &Keys, scope: Option<&str>, user: &str, mac: Option<&[u8]>) -> Self {
         match (scope, mac) {
             (None, _) => Self::Yes,
@@ -60,7 +60,7 @@ impl Session {
         self.read(SQL, &[&scope])?.iter().map(|row| read(row).map_err(|_: Error| unreadable("of a scope"))).collect()
     }
 
-    /// Whether a scope lists anybody.
+    /// Whether a scope has rows, also such as no verifier has written.
     pub(crate) fn has_users(&self, scope: &str) -> Result<bool, StoreError> {
         self.is_any("SELECT EXISTS (SELECT FROM otp.scope_user WHERE scope = $1)", scope)
     }

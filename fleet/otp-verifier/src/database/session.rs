@@ -95,7 +95,7 @@ impl Session {
     }
 
     /// The row of a statement that writes, after its commit. Its first column is the present `synchronous_standby_names`: a
-    /// primary that was told to wait for nobody, or for somebody else, is asked again what it is.
+    /// primary that was told to wait for no standby, or for another one, is asked again what it is.
     pub(crate) fn write(&self, sql: &'static str, values: &[Value<'_>]) -> Result<Row, Unanswered> {
         let rows = self.ask(sql, values, Purpose::Write)?;
         let row = rows.into_iter().next().ok_or_else(|| self.broken("no row", Purpose::Write))?;

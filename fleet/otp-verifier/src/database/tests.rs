@@ -197,7 +197,7 @@ fn a_higher_timeline_ends_the_wait_on_a_lower_one_and_the_old_primary_is_never_u
     assert_eq!(servers.health().timeline, 1);
     assert!(servers.health().primary.is_some());
     cluster.set(1, "synchronous_standby_names", "s2");
-    // It follows nobody: what waits was never confirmed.
+    // It follows no primary: what waits was never confirmed.
     cluster.set(1, "primary_conninfo", "");
     cluster.start(1);
     cluster.promote(1);
@@ -428,7 +428,7 @@ fn hosts_join_by_a_token_that_is_used_once() {
     assert_eq!(join(9, "web1", 1), Joined::NoToken);
     assert_eq!(join(2, "web1", 1), Joined::NoToken);
     assert_eq!(join(1, "web1", 1), Joined::Yes(web1.clone()));
-    // The answer was lost: the host asks again, and nobody else does.
+    // The answer was lost: the host may ask again, and no other name or key may.
     assert_eq!(join(1, "web1", 1), Joined::Yes(web1.clone()));
     assert_eq!((join(1, "web2", 2), join(1, "web1", 2)), (Joined::NoToken, Joined::NoToken));
     // A name or key that is taken uses no token.
@@ -555,7 +555,7 @@ fn who_writes_to_the_database_lists_nobody_and_makes_no_token() {
     rows.sql("INSERT INTO otp.scope_user SELECT scope, 'bob', mac FROM otp.scope_user");
     assert_eq!((listed("alice"), listed("bob")), (InScope::Yes, InScope::Altered));
     assert_eq!(macs::altered(&rows.session, &keys).unwrap(), ["user bob of scope staff"]);
-    // A scope without a row is nobody.
+    // A scope without a row lists no user.
     rows.sql("DELETE FROM otp.scope_user");
     assert_eq!((listed("alice"), listed("bob")), (InScope::No, InScope::No));
     rows.sql("INSERT INTO otp.scope_user VALUES ('staff', 'bob', sha256('') || '12345')");

@@ -33,7 +33,7 @@ pub(crate) enum Joined {
 /// A token as an administrator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// SHA-256 of the token, in hexadecimal: its name, since the token itself is known to nobody here.
+    /// SHA-256 of the token, in hexadecimal: its name, since the token itself is not stored.
     pub id: String,
     /// Whether a verifier has made it. One that was not made by one lets no host join.
     pub is_genuine: bool,

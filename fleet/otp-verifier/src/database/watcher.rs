@@ -23,7 +23,7 @@ pub(super) fn start(servers: &Arc<Servers>) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-/// Until nobody uses the servers.
+/// Until the servers are dropped.
 async fn watched(servers: &Weak<Servers>, count: usize) {
     let mut links: Vec<Option<Link>> = (0..count).map(|_| None).collect();
     while let Some(servers) = servers.upgrade() {

@@ -288,7 +288,7 @@ fn a_row_that_somebody_else_wrote_is_an_error_and_nobodys_record() {
         let error = sql(change);
         assert!(error.starts_with("the record of alice ") && error.contains(text), "{change}: {error}");
     }
-    // A state whose checksum is right, as anybody can make it; and one of other devices, as no verifier writes it.
+    // A state whose checksum is right, as any program can make it; and one of other devices, as no verifier writes it.
     let mut state = record(vec![phone(1)]).state;
     let version: u64 = place.sql("SELECT version FROM good WHERE name = 'alice'").parse().unwrap();
     let text = Slot { sequence: version, state: state.clone() }.text().unwrap();

@@ -219,7 +219,7 @@ fn scratch_codes_that_were_made_since_replace_the_former_ones_and_a_used_one_sta
     assert_eq!(beside.into_record(&alice(), Some(&before), NEW).1, Outcome::Already, "they are no device's");
 }
 
-/// As many as anybody writes into a file of one's own, when the record has some of before.
+/// As many as a user may write into their own file, when the record has some of before.
 #[test]
 fn of_scratch_codes_beyond_ten_none_is_in_the_record() {
     let before = made(&with_scratch(&["12345678"], Others::Refuse), None, Outcome::Imported);

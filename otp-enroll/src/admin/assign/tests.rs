@@ -30,9 +30,9 @@ const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 #[derive(Clone, Copy)]
 enum Fate {
     Answered,
-    /// It is done, and nobody is told.
+    /// It is done, and its answer is lost.
     Lost,
-    /// It does not arrive, and nobody is told that either.
+    /// It does not arrive, and there is no answer either.
     Gone,
     Declined(Declined),
     /// The agent says that it was not done.

@@ -103,7 +103,7 @@ pub(super) fn look_at(
     }
 }
 
-/// Whether root gets in with a key, whoever else does.
+/// Whether root gets in with a key; also true where sshd's settings or the key files cannot be read.
 fn root_has_key(settings: &mut SettingsOfLogins<'_>) -> bool {
     let Some(settings) = settings.for_login("root", GENERIC_ADDRESS) else { return true };
     let Ok(Some(root)) = User::from_name("root") else { return false };

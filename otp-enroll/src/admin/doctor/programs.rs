@@ -42,7 +42,7 @@ pub(super) fn asks_once(service: &str) -> bool {
     ASK_ONCE.contains(&service)
 }
 
-/// Whether it lets nobody in whose session PAM refuses.
+/// Whether it rejects users whose session PAM refuses.
 pub(super) fn needs_a_session(service: &str) -> bool {
     ["login", "su", "su-l", "sudo", "sudo-i"].contains(&service)
 }

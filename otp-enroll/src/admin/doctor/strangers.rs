@@ -174,7 +174,7 @@ fn fix(stack: &Stack, service: &str, file: &Path, refusing: usize) -> String {
 /// The module of local passwords.
 const UNIX: &str = "pam_unix.so";
 
-/// Whether another stack asks nobody for a code after a wrong password, and has no fault that this one has not.
+/// Whether another stack asks for no code before the password or after a wrong one, and has no more faults than this one.
 fn is_better(stack: &Stack, other: &Stack, service: &str) -> bool {
     asked_after_refusal(other, service).is_none()
         && asked_before(other, service).is_none()

@@ -43,7 +43,7 @@ impl Leaving {
     }
 }
 
-/// Of the state that is in the bundle. Nobody has a reason to forge one: who may write here is root.
+/// Of the state that is in the bundle. Only root may write here, and has no reason to forge one.
 fn fingerprint(record: &Record) -> u64 {
     let slot = Slot { sequence: 1, state: record.state.clone() };
     let mut hasher = DefaultHasher::new();

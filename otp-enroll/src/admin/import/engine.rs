@@ -111,7 +111,7 @@ impl Engine<'_> {
         candidate.done(outcome, shelf)
     }
 
-    /// Puts a token that is nobody's into the stock.
+    /// Puts a token without a user into the stock.
     fn of_nobody(&self, entry: Result<Option<Entry>, Unreadable>, shelf: &Shelf) -> Result<Answer, CoreError> {
         Ok(match entry {
             Ok(Some(Entry { found, remarks, maker, .. })) => {

@@ -9,7 +9,7 @@ use super::shelf::Shelved;
 /// What an import goes through, in places from 0.
 pub(super) trait Entries: Sync {
     fn count(&self) -> usize;
-    /// Whether there are tokens of nobody.
+    /// Whether there are tokens without a user.
     fn has_stock(&self) -> bool {
         false
     }
@@ -33,7 +33,7 @@ pub(super) struct Unreadable {
 /// The result for one place.
 pub(super) enum Answer {
     Done(Outcome, Vec<String>),
-    /// For a token that the file gives to nobody.
+    /// For a token that the file gives to no user.
     Shelved(Shelved, Vec<String>),
     Nothing,
     NoSuchUser,

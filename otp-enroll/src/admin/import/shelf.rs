@@ -24,7 +24,7 @@ pub(super) struct Shelf {
     dry_run: bool,
 }
 
-/// The result for a token that the file gives to nobody.
+/// The result for a token that the file gives to no user.
 pub(super) enum Shelved {
     Put,
     Already,
@@ -35,7 +35,7 @@ pub(super) enum Shelved {
 }
 
 impl Shelf {
-    /// `is_needed`: the file has tokens of nobody. Then each record is read once, to find those that users have.
+    /// `is_needed`: the file has tokens without a user. Then each record is read once, to find those that users have.
     pub(super) fn open(store: &FileStore, is_needed: bool, dry_run: bool) -> Result<Self, CoreError> {
         if !is_needed {
             return Ok(Self { stock: store.stock()?, users: HashMap::new(), dry_run });

@@ -150,7 +150,7 @@ fn private_folder(path: &Path) -> io::Result<()> {
         let what = "it must be a folder that only root can open; see who has changed it, then: chown root, chmod 700";
         return Err(io::Error::other(what));
     }
-    // Opened by a recursive chmod: nobody else could write to it.
+    // A recursive chmod has opened it: only root could write to it.
     if found.mode() & 0o077 != 0 {
         fs::set_permissions(path, Permissions::from_mode(0o700))?;
     }

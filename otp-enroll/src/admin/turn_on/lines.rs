@@ -41,7 +41,7 @@ pub(super) fn password_lines(text: &[u8]) -> Vec<usize> {
     lines(&text).iter().filter(|line| asks_for_password(line)).map(|line| line.number).collect()
 }
 
-/// Whether our lines stand in place of the password, as after `--key`: without ours, those below let everybody in.
+/// Whether our lines stand in place of the password, as after `--key`: without ours, those below let every user in.
 pub(super) fn is_without_password(text: &[u8]) -> bool {
     let read = String::from_utf8_lossy(text);
     let permits = |line: &Line| {

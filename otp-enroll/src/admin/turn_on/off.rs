@@ -133,7 +133,7 @@ fn not_kept(service: &str, dry_run: bool, output: &Output) -> Result<(), CliErro
                 ),
             ))
         }
-        // What keeps it from being turned on keeps nobody from it being off; doctor tells of lines in other files.
+        // A service that turn-on refuses may be off all the same; doctor tells of lines in other files.
         Ok(_) | Err(_) => {
             let would_change = dry_run.then_some(false);
             let answer = Answer { service, would_change, changed: false, files: Vec::new(), left: Vec::new() };
