@@ -371,7 +371,7 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     let mut found = Vec::with_capacity(devices.len());
     for device in devices {
         // Nothing is known of the decoy.
-        let unknown = Progress { awaits_resync: true, ..Progress::from(0) };
+        let unknown = Progress::from(0);
         let progress = record.state.devices.get(device.id).unwrap_or(&unknown);
         let (at, was_used) = match device.kind {
             Kind::Totp(clock) => in_time(device, clock, progress, code, limits.window, now),
