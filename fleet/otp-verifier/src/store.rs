@@ -218,7 +218,7 @@ impl<'s> PgStore<'s> {
             return Err(RecordError::Sealed(why));
         }
         let signed = Signed::read(self.keys, &account.name, text)?;
-        let slot = Slot::of_text(signed.state).ok_or_else(|| RecordError::Malformed("its state is damaged".into()))?;
+        let slot = Slot::of_text(signed.state)?;
         if i64::try_from(slot.sequence) != Ok(number) {
             return Err(RecordError::Mismatch("the state has another version than its row"));
         }

@@ -192,8 +192,7 @@ fn used_in_both(record: &Record, other: &Record) -> State {
         for same in other.credentials.devices.iter().filter(|same| device.shows_codes_of(same)) {
             let (here, there) = (state.devices.get_mut(device.id), other.state.devices.get(same.id));
             if let (Some(here), Some(there)) = (here, there) {
-                here.move_to(here.next.max(there.next));
-                here.awaits_resync |= there.awaits_resync;
+                here.join(*there);
             }
         }
     }

@@ -225,9 +225,13 @@ impl Confirmed {
         Self { device, next }
     }
 
-    /// The device, to be added to others.
+    /// The device, to be added to others. The code that has confirmed it is one that was accepted.
     pub fn device(&self) -> (Device, Progress) {
-        (self.device.duplicate(), Progress::from(self.next))
+        let mut progress = Progress::from(self.next);
+        if let (Kind::Totp(_) | Kind::Hotp, Some(place)) = (&self.device.kind, self.next.checked_sub(1)) {
+            progress.use_up(place);
+        }
+        (self.device.duplicate(), progress)
     }
 
     /// Its number in credentials that have it.
@@ -244,8 +248,11 @@ impl Confirmed {
         enrollment: EnrollmentId,
         recovery: Option<RecoverySet>,
     ) -> Record {
-        let device = Device { id: DeviceId(1), ..self.device.duplicate() };
-        Record::begin(account, enrollment, user_override, vec![(device, self.next)], recovery)
+        let (device, progress) = self.device();
+        let device = Device { id: DeviceId(1), ..device };
+        let mut record = Record::begin(account, enrollment, user_override, vec![(device, self.next)], recovery);
+        record.state.devices.insert(DeviceId(1), progress);
+        record
     }
 }
 
@@ -271,6 +278,7 @@ mod tests {
     use crate::record::credentials::Serial;
     use crate::record::state::State;
     use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, record, shown, ten_codes};
+    use crate::value::time::Seconds;
 
     fn config(text: &str) -> Config {
         Config::parse(std::path::Path::new("test"), &format!("[code]\n{text}")).unwrap()
@@ -360,6 +368,12 @@ mod tests {
                 let (_, verdict) = decide(&LIMITS, &record, &shown(&phone(1), used), NOW);
                 assert_eq!(verdict, Verdict::Refused(Refusal::Replayed { clock_behind: None }));
             }
+            // It is still one that was used, minutes after the first login.
+            let then = NOW.after(Seconds(300));
+            let (state, _) = decide(&LIMITS, &record, &shown(&phone(1), STEP + 10), then);
+            let later = Record { credentials: record.credentials.duplicate(), state };
+            let (_, verdict) = decide(&LIMITS, &later, &shown(&phone(1), step), then);
+            assert_eq!(verdict, Verdict::Refused(Refusal::Replayed { clock_behind: None }));
             let Credentials { user, uid, enrollment, user_override, devices, recovery, .. } = record.credentials;
             assert_eq!((user, uid, enrollment), (alice().name, 1000, EnrollmentId([9; 16])));
             assert_eq!((user_override, recovery), (Override::Required, Some(set)));

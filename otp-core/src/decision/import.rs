@@ -227,10 +227,10 @@ impl Import {
         credentials.devices.push(Device { id, name, kind, secret, algorithm, digits, created: self.now, serial });
         credentials.last_id = id;
         credentials.default.get_or_insert(id);
-        let next = imported.first_next(self.now).max(before.map_or(0, |before| before.next));
+        let mut progress = Progress { is_confirmed, ..Progress::from(imported.first_next(self.now)) };
         // What is not known of a counter after a restore, no file knows either.
-        let awaits_resync = before.is_some_and(|before| before.awaits_resync);
-        state.devices.insert(id, Progress { is_confirmed, awaits_resync, ..Progress::from(next) });
+        before.into_iter().for_each(|before| progress.join(before));
+        state.devices.insert(id, progress);
     }
 }
 

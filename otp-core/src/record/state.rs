@@ -146,6 +146,15 @@ impl Progress {
         Some(())
     }
 
+    /// Everything is used that was used in either. The next step or counter only rises.
+    pub fn join(&mut self, mut other: Self) {
+        let next = self.next.max(other.next);
+        self.move_to(next);
+        other.move_to(next);
+        self.lately.0 |= other.lately.0;
+        self.awaits_resync |= other.awaits_resync;
+    }
+
     /// The steps or counters that were accepted lately, the latest first.
     pub fn accepted_lately(&self) -> impl Iterator<Item = u64> {
         let (next, mut left) = (self.next, self.lately.0);
@@ -293,6 +302,21 @@ mod tests {
         }
         assert_eq!(progress.use_up(u64::MAX), None);
         assert_eq!(lately(&Progress { lately: Lately(u128::MAX), ..Progress::from(2) }), [1, 0]);
+    }
+
+    #[test]
+    fn what_was_accepted_in_either_of_two_is_known_of_both() {
+        let used = |steps: &[u64]| {
+            let mut progress = Progress::from(900);
+            steps.iter().for_each(|step| progress.use_up(*step).unwrap());
+            progress
+        };
+        let (one, other) = (used(&[1000, 1003]), Progress { awaits_resync: true, ..used(&[1001, 1003, 1010]) });
+        for (mut joined, other) in [(one, other), (other, one)] {
+            joined.join(other);
+            assert!(joined.accepted_lately().eq([1010, 1003, 1001, 1000]));
+            assert!(joined.next == 1011 && joined.awaits_resync);
+        }
     }
 
     #[test]

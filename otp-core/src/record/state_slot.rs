@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use base16ct::lower::encode_string;
 use crc::{CRC_64_XZ, Crc, Table};
 
+use crate::record::error::RecordError;
 use crate::record::id::{DeviceId, EnrollmentId, from_hex};
 use crate::record::state::{Challenged, Grace, Lately, Lock, Progress, State, Unenforced, Used};
 use crate::value::network::Address;
@@ -13,8 +14,16 @@ use crate::value::time::UnixTime;
 /// Bytes of one slot. A state file has two slots, which fit one block of a disk.
 pub const SLOT_SIZE: usize = 2048;
 
-/// The start of each slot, before its sequence number of 20 digits.
+/// The start of each slot, before its sequence number of 20 digits. Whatever another version changes, its slots begin with these two
+/// lines and the one of the enrollment, have another digit in the first, and end with the checksum: so this version tells them
+/// from torn slots, behind which the state before counts.
 const BEGINNING: &str = "pam_otp-state 1\nsequence ";
+const STATE: &str = "pam_otp-state ";
+const SEQUENCE: &str = "\nsequence ";
+const ENROLLMENT: &str = "\nenrollment ";
+
+/// Bytes of the last line, without its end.
+const CHECKSUM_LENGTH: usize = "checksum 0123456789abcdef".len();
 
 /// The key of the line about used scratch codes. No line is there if none was used.
 const SCRATCH_USED: &str = "scratch-used";
@@ -50,9 +59,13 @@ impl Slot {
         (text.len() <= SLOT_SIZE).then_some(text)
     }
 
-    /// Reads what [`Slot::text`] writes; `None` if it is damaged or anything else.
-    pub fn of_text(text: &str) -> Option<Self> {
-        Self::read(text).filter(|slot| slot.text().is_some_and(|written| written == text))
+    /// Reads what [`Slot::text`] writes. Anything else is damaged, or of another version.
+    pub fn of_text(text: &str) -> Result<Self, RecordError> {
+        let slot = Self::read(text).filter(|slot| slot.text().is_some_and(|written| written == text));
+        slot.ok_or_else(|| match of_other_version(text.as_bytes()) {
+            Some((version, _)) => RecordError::Version(version),
+            None => RecordError::Malformed("its state is damaged".into()),
+        })
     }
 
     /// The text, padded to [`SLOT_SIZE`]; `None` if it does not fit.
@@ -65,7 +78,7 @@ impl Slot {
 
     fn write(&self, text: &mut String) -> fmt::Result {
         let Self { sequence, state } = self;
-        write!(text, "{BEGINNING}{sequence:020}\nenrollment {}\nlast-accepted ", state.enrollment)?;
+        write!(text, "{BEGINNING}{sequence:020}{ENROLLMENT}{}\nlast-accepted ", state.enrollment)?;
         push_time(text, state.last_accepted)?;
         writeln!(text, "\nfailures {}\nlock {}\nused {:016b}", state.failures, state.lock, state.used.0)?;
         if state.scratch_used != Used::default() {
@@ -107,10 +120,10 @@ impl Slot {
         Ok(())
     }
 
-    /// The sequence number that a slot claims, 0 if none. Only a slot that decodes proves it.
+    /// The sequence number that a slot of any version claims, 0 if none. Only a slot that decodes proves it.
     pub fn claimed_sequence(bytes: &[u8]) -> u64 {
-        let digits = bytes.strip_prefix(BEGINNING.as_bytes()).and_then(|rest| rest.first_chunk::<20>());
-        digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0)
+        let digits = || of_any_version(bytes)?.1.first_chunk::<20>();
+        digits().and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0)
     }
 
     /// Reads a slot; `None` if it is torn, damaged or anything that [`Slot::encode`] would not write.
@@ -175,6 +188,24 @@ impl Slot {
     }
 }
 
+/// The digit of the version, and what follows the key of the sequence number.
+fn of_any_version(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (digit, rest) = bytes.strip_prefix(STATE.as_bytes())?.split_first()?;
+    Some((*digit, rest.strip_prefix(SEQUENCE.as_bytes())?))
+}
+
+/// The version and the enrollment of a state that another version has written, if it is whole.
+#[cold]
+pub fn of_other_version(bytes: &[u8]) -> Option<(u64, EnrollmentId)> {
+    let (digit, after) = of_any_version(bytes).filter(|(digit, _)| *digit != b'1')?;
+    let enrollment = after.get(20..)?.strip_prefix(ENROLLMENT.as_bytes())?.first_chunk::<32>()?;
+    let enrollment = EnrollmentId::parse(std::str::from_utf8(enrollment).ok()?)?;
+    let text = bytes.trim_ascii_end();
+    let (before, end) = text.split_at_checked(text.len().checked_sub(CHECKSUM_LENGTH)?)?;
+    let is_whole = end == format!("checksum {:016x}", CHECKSUM.checksum(before)).as_bytes();
+    is_whole.then_some((u64::from(digit.checked_sub(b'0')?), enrollment))
+}
+
 /// After a blank.
 fn push_word(text: &mut String, word: &str) {
     text.push(' ');
@@ -202,6 +233,14 @@ fn push_number(text: &mut String, number: u64) -> fmt::Result {
     }
     text.push_str(digits.get(start..).and_then(|digits| std::str::from_utf8(digits).ok()).ok_or(fmt::Error)?);
     Ok(())
+}
+
+/// What another version might write.
+#[cfg(test)]
+pub(crate) fn of_version_2(sequence: u64, enrollment: EnrollmentId) -> String {
+    let text = format!("pam_otp-state 2\nsequence {sequence:020}\nenrollment {enrollment}\nwhat else 7\n");
+    let checksum = CHECKSUM.checksum(text.as_bytes());
+    format!("{text}checksum {checksum:016x}\n")
 }
 
 #[cfg(test)]
@@ -264,17 +303,42 @@ mod tests {
     fn the_text_of_a_slot_is_the_slot_without_its_padding() {
         for slot in [full(), Slot { sequence: 7, state: State::new(EnrollmentId([1; 16])) }] {
             let text = slot.text().unwrap();
-            assert_eq!(Slot::of_text(&text).as_ref(), Some(&slot));
+            assert_eq!(Slot::of_text(&text).as_ref(), Ok(&slot));
             let bytes = slot.encode().unwrap();
             let (start, padding) = bytes.split_at(text.len());
             assert_eq!((start, padding.trim_ascii()), (text.as_bytes(), &b""[..]));
             for odd in
                 [format!("{text} "), text.replace("failures", "failure"), text.replace("failures ", "failures 1")]
             {
-                assert_eq!(Slot::of_text(&odd), None, "{odd}");
+                assert_eq!(
+                    Slot::of_text(&odd).unwrap_err().to_string(),
+                    "cannot be read: its state is damaged",
+                    "{odd}"
+                );
             }
-            assert_eq!(Slot::of_text(std::str::from_utf8(&bytes).unwrap()), None, "the padding is no part of it");
+            assert!(Slot::of_text(std::str::from_utf8(&bytes).unwrap()).is_err(), "the padding is no part of it");
         }
+    }
+
+    #[test]
+    fn what_another_version_has_written_is_told_from_damage() {
+        let enrollment = EnrollmentId([5; 16]);
+        let text = of_version_2(9, enrollment);
+        assert_eq!(Slot::of_text(&text), Err(RecordError::Version(2)));
+        let mut slot = text.clone().into_bytes();
+        slot.resize(SLOT_SIZE, b' ');
+        assert_eq!((Slot::decode(&slot), of_other_version(&slot)), (None, Some((2, enrollment))));
+        assert_eq!(Slot::claimed_sequence(&slot), 9);
+        for position in 0..text.len() - 1 {
+            let mut bad = slot.clone();
+            bad[position] ^= 1;
+            assert_eq!(of_other_version(&bad), None, "byte {position}");
+            assert_eq!(of_other_version(&slot[..position]), None, "cut at {position}");
+        }
+        for own in [full(), Slot { sequence: 1, state: State::new(enrollment) }] {
+            assert_eq!(of_other_version(&own.encode().unwrap()), None, "this version");
+        }
+        assert_eq!(of_other_version(&[]), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl Record {
     /// Reads both, in a context. Seeds may be sealed.
     pub fn of_texts(credentials: &[u8], state: &str, context: ReadContext<'_>) -> Result<Self, RecordError> {
         let credentials = Credentials::decode(credentials, context)?;
-        let slot = Slot::of_text(state).ok_or_else(|| RecordError::Malformed("its state is damaged".into()))?;
+        let slot = Slot::of_text(state)?;
         Self::new(credentials, slot.state)
     }
 }

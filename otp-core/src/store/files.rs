@@ -225,7 +225,8 @@ impl FileStore {
     ) -> Result<(Record, usize, u64), StoreError> {
         let unreadable = |error| self.unreadable(&names.state, error);
         let neither = || unreadable(RecordError::Malformed("neither slot holds a state of this enrollment".into()));
-        let Present { spare, highest, slot } = slots.present(credentials.enrollment).ok_or_else(neither)?;
+        let present = slots.present(credentials.enrollment).map_err(unreadable)?;
+        let Present { spare, highest, slot } = present.ok_or_else(neither)?;
         Ok((Record::new(credentials, slot.state).map_err(unreadable)?, spare, highest))
     }
 }
@@ -327,7 +328,7 @@ impl Store for FileStore {
         {
             // As with a rehearsed write, nothing depends on what comes of it.
             let slots = self.read_slots(&file, REHEARSAL);
-            let slots = slots.is_ok_and(|slots| slots.present(EnrollmentId([0; 16])).is_some());
+            let slots = slots.is_ok_and(|slots| slots.present(EnrollmentId([0; 16])).is_ok());
             let _ = black_box((slots, Credentials::decode(REHEARSED, ReadContext::ANYONE).is_ok()));
             self.rehearse_opening();
         }

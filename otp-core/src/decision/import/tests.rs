@@ -2,6 +2,7 @@ use super::*;
 use crate::codes::hotp_totp::{Clock, Drift, Period};
 use crate::decision::verify::{Limits, Refusal, Verdict, decide};
 use crate::record::credentials::Credentials;
+use crate::record::state::Lately;
 use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, record, shown, token, typed};
 
 const NEW: EnrollmentId = EnrollmentId([8; 16]);
@@ -164,11 +165,13 @@ fn replacing_removes_other_devices_and_keeps_every_used_code_used() {
     before.credentials.user_override = Override::Exempt;
     before.state.set_nexts([(1, STEP + 2), (2, 50)]);
     before.state.failures = 3;
-    before.state.devices.get_mut(DeviceId(2)).unwrap().awaits_resync = true;
+    let progress = before.state.devices.get_mut(DeviceId(2)).unwrap();
+    (progress.awaits_resync, progress.lately) = (true, Lately(0b101));
     let made = made(&replacing(vec![in_file(&token(2), 7), in_file(&phone(3), 0)]), Some(&before), Outcome::Replaced);
     assert_eq!(made.state.nexts(), [(1, 50), (2, STEP + 1)]);
     let awaiting: Vec<_> = made.state.devices.values().map(|progress| progress.awaits_resync).collect();
     assert_eq!(awaiting, [true, false]);
+    assert!(made.state.devices.get(DeviceId(1)).unwrap().accepted_lately().eq([49, 47]));
     assert_eq!((made.credentials.recovery, made.state.failures), (None, 0));
     assert_eq!(made.credentials.user_override, Override::Exempt);
 }

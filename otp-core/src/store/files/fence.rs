@@ -172,8 +172,8 @@ impl FileStore {
         for name in aside {
             let Some((file, _)) = self.open_trusted(name, Some(account.uid))? else { break };
             let present = self.read_slots(&file, name)?.present(enrollment);
-            if present.is_some() {
-                return Ok(present);
+            if let Some(present) = present.map_err(|error| self.unreadable(name, error))? {
+                return Ok(Some(present));
             }
         }
         Ok(None)

@@ -1,7 +1,8 @@
 //! The two slots of a state file. Decodes only the newer slot, unless it is damaged.
 
+use crate::record::error::RecordError;
 use crate::record::id::EnrollmentId;
-use crate::record::state_slot::{SLOT_SIZE, Slot};
+use crate::record::state_slot::{SLOT_SIZE, Slot, of_other_version};
 use crate::store::files::file_names::Names;
 
 /// Bytes of a state file.
@@ -52,8 +53,8 @@ impl Slots {
         names.is_aside(name).then(|| name.to_owned())
     }
 
-    /// Valid slots, newest first. Damaged ones, which may claim any sequence number, are skipped.
-    fn valid(&self) -> impl Iterator<Item = (usize, Slot)> {
+    /// The slots, that of the highest sequence number first. Damaged ones may claim any.
+    fn newest_first(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let mut slots: Vec<_> = self.0.chunks(SLOT_SIZE).enumerate().collect();
         // Not sorted: of two, that would be 9 KB in every PAM host.
         if let [(_, first), (_, second)] = slots.as_slice()
@@ -61,23 +62,30 @@ impl Slots {
         {
             slots.reverse();
         }
-        slots.into_iter().filter_map(|(position, bytes)| Some((position, Slot::decode(bytes)?)))
+        slots.into_iter()
     }
 
     /// The highest sequence number, of any enrollment; 0 if nothing was written yet.
     pub(super) fn highest(&self) -> u64 {
-        self.valid().next().map_or(0, |(_, slot)| slot.sequence)
+        self.newest_first().find_map(|(_, bytes)| Slot::decode(bytes)).map_or(0, |slot| slot.sequence)
     }
 
-    /// The present state of an enrollment.
-    pub(super) fn present(&self, enrollment: EnrollmentId) -> Option<Present> {
+    /// The present state of an enrollment. A damaged slot is skipped, since a power cut tears the one that is written. One that
+    /// another version has written is an error: in the state before it, codes are unused that were used.
+    pub(super) fn present(&self, enrollment: EnrollmentId) -> Result<Option<Present>, RecordError> {
         let mut highest = 0;
-        for (position, slot) in self.valid() {
+        for (position, bytes) in self.newest_first() {
+            let Some(slot) = Slot::decode(bytes) else {
+                match of_other_version(bytes) {
+                    Some((version, of)) if of == enrollment => return Err(RecordError::Version(version)),
+                    Some(_) | None => continue,
+                }
+            };
             highest = highest.max(slot.sequence);
             if slot.state.enrollment == enrollment {
-                return Some(Present { spare: if position == 0 { 1 } else { 0 }, highest, slot });
+                return Ok(Some(Present { spare: if position == 0 { 1 } else { 0 }, highest, slot }));
             }
         }
-        None
+        Ok(None)
     }
 }

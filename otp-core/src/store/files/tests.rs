@@ -28,7 +28,7 @@ use crate::decision::verify::{Refusal, Verdict, decide};
 use crate::record::change::Change;
 use crate::record::credentials::Override;
 use crate::record::id::DeviceId;
-use crate::record::state_slot::Slot;
+use crate::record::state_slot::{Slot, of_version_2};
 use crate::store::{change, update, update_for};
 use crate::testing::fixtures::{
     GROUP, LIMITS, NOTE, NOW, REPLAYED, STEP, after, alice, by_phone, named, phone, re_enrolled, record, recovery,

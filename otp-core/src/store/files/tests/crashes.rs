@@ -51,6 +51,28 @@ fn two_unreadable_slots_are_an_error_and_never_a_fresh_start() {
 }
 
 #[test]
+fn the_state_before_that_of_another_version_is_never_used() {
+    let home = Home::enrolled();
+    assert_eq!(home.login(&right()).unwrap(), after(0, by_phone())); // into the second slot
+    let write = |sequence, enrollment| {
+        let mut state = fs::read(home.path("alice.state")).unwrap();
+        let text = of_version_2(sequence, enrollment);
+        state[usize::try_from(SECOND_SLOT).unwrap()..][..text.len()].copy_from_slice(text.as_bytes());
+        state[usize::try_from(SECOND_SLOT).unwrap() + text.len()..].fill(b' ');
+        overwrite(home.path("alice.state"), state);
+    };
+    let enrollment = home.read().state.enrollment;
+    write(2, enrollment);
+    let expected = "alice.state has version 2; this program reads version 1";
+    for _ in 0..2 {
+        assert_eq!(error_of(home.login(&right()).unwrap_err()), expected);
+    }
+    // That of another enrollment is nobody's, and is written over.
+    write(2, EnrollmentId([9; 16]));
+    assert_eq!(home.login(&wrong()).unwrap(), wrong_for_the(1));
+}
+
+#[test]
 fn a_missing_state_is_an_error_and_never_a_fresh_start() {
     let home = Home::enrolled();
     fs::remove_file(home.path("alice.state")).unwrap();
