@@ -43,18 +43,18 @@ impl Record {
         }
     }
 
-    /// A new record. Each device comes with the lowest step or counter that is still accepted, in the order of the ids.
+    /// A new record. Each device comes with how far it has come, in the order of the ids.
     pub fn begin(
         account: &Account,
         enrollment: EnrollmentId,
         user_override: Override,
-        devices: Vec<(Device, u64)>,
+        devices: Vec<(Device, Progress)>,
         recovery: Option<RecoverySet>,
     ) -> Self {
         let mut state = State::new(enrollment);
         let mut all = Vec::with_capacity(devices.len());
-        for (device, next) in devices {
-            state.devices.insert(device.id, Progress::from(next));
+        for (device, progress) in devices {
+            state.devices.insert(device.id, progress);
             all.push(device);
         }
         let (user, uid) = (account.name.clone(), account.uid);

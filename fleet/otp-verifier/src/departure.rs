@@ -1,7 +1,7 @@
 //! A record goes to a host, with its seeds: from then on it is good there alone.
 //!
-//! What is left here is a record without a device, with the override `required`: other hosts do not take the user for one without
-//! a device, whom their policy may let in.
+//! What is left here is a record without a device, with the override `required`: so the policy of another host cannot let the user
+//! in as one without a device.
 
 use otp_core::protocol::administration::PullStep;
 use otp_core::protocol::request::Confidential;

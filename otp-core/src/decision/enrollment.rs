@@ -250,9 +250,7 @@ impl Confirmed {
     ) -> Record {
         let (device, progress) = self.device();
         let device = Device { id: DeviceId(1), ..device };
-        let mut record = Record::begin(account, enrollment, user_override, vec![(device, self.next)], recovery);
-        record.state.devices.insert(DeviceId(1), progress);
-        record
+        Record::begin(account, enrollment, user_override, vec![(device, progress)], recovery)
     }
 }
 

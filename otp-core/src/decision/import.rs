@@ -229,7 +229,9 @@ impl Import {
         credentials.default.get_or_insert(id);
         let mut progress = Progress { is_confirmed, ..Progress::from(imported.first_next(self.now)) };
         // What is not known of a counter after a restore, no file knows either.
-        before.into_iter().for_each(|before| progress.join(before));
+        if let Some(before) = before {
+            progress.join(before);
+        }
         state.devices.insert(id, progress);
     }
 }

@@ -112,7 +112,7 @@ pub fn ten_codes() -> RecoverySet {
 
 /// Alice's record before the first login: these devices and ten recovery codes.
 pub fn record(devices: Vec<Device>) -> Record {
-    let devices = devices.into_iter().map(|device| (device, 0)).collect();
+    let devices = devices.into_iter().map(|device| (device, Progress::from(0))).collect();
     Record::begin(&alice(), EnrollmentId([1; 16]), Override::None, devices, Some(ten_codes()))
 }
 

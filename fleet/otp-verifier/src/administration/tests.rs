@@ -8,6 +8,7 @@ use otp_core::decision::verify::decide;
 use otp_core::record::Record;
 use otp_core::record::credentials::Override;
 use otp_core::record::id::EnrollmentId;
+use otp_core::record::state::Progress;
 use otp_core::store::note::Origin;
 use otp_core::store::{Store as _, Swap, update};
 use otp_core::testing::alice::{NOTE, phone, wrong};
@@ -66,7 +67,8 @@ impl Scene {
     /// A user with a phone.
     pub(crate) fn with(self, name: &str) -> Self {
         let account = Self::account(name);
-        let record = Record::begin(&account, EnrollmentId([1; 16]), Override::None, vec![(phone(1), 0)], None);
+        let record =
+            Record::begin(&account, EnrollmentId([1; 16]), Override::None, vec![(phone(1), Progress::from(0))], None);
         let ring = self.fleet.keys();
         let store = PgStore::new(&self.session, &ring, About::default());
         assert_eq!(store.replace(&account, None, &record, &NOTE).unwrap(), Swap::Done);
@@ -348,7 +350,7 @@ fn a_host_whose_row_was_altered_may_nothing_and_that_is_told_once() {
     let counted = scene.fleet.metrics_text();
     assert!(counted.contains("\notp_verifier_altered_rows_total 4\n"), "{counted}");
 
-    // A user whom SQL has put into the scope, and no verifier.
+    // A row that SQL has put into the scope, and no verifier.
     let scene = scene.with("bob");
     assert!(scene.order(SMALL, "alice", UserOrder::Status {}).is_ok());
     scene.sql("INSERT INTO otp.scope_user SELECT scope, 'bob', mac FROM otp.scope_user");

@@ -4,6 +4,7 @@ use otp_core::codes::passcode::Issued;
 use otp_core::protocol::request::Confidential;
 use otp_core::record::credentials::{Device, Override};
 use otp_core::record::id::EnrollmentId;
+use otp_core::record::state::Progress;
 use otp_core::store::Store as _;
 use otp_core::testing::alice::phone;
 use otp_core::value::request_id::RequestId;
@@ -33,7 +34,7 @@ fn account(name: &str) -> Account {
 
 /// A record of a host with a passcode that is known by this number.
 fn record_of(name: &str, devices: Vec<Device>, salt: u8) -> Record {
-    let devices = devices.into_iter().map(|device| (device, 0)).collect();
+    let devices = devices.into_iter().map(|device| (device, Progress::from(0))).collect();
     let mut record = Record::begin(&account(name), EnrollmentId([salt; 16]), Override::None, devices, None);
     let until = UnixTime::now().after(Seconds(600));
     let issued = Issued { salt: [salt; 16], hash: [salt; 32], until, service: Some("sudo".into()) };

@@ -67,7 +67,7 @@ fn the_state_before_that_of_another_version_is_never_used() {
     for _ in 0..2 {
         assert_eq!(error_of(home.login(&right()).unwrap_err()), expected);
     }
-    // That of another enrollment is nobody's, and is written over.
+    // A slot of another enrollment belongs to no record: the next state overwrites it.
     write(2, EnrollmentId([9; 16]));
     assert_eq!(home.login(&wrong()).unwrap(), wrong_for_the(1));
 }
